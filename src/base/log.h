@@ -1,0 +1,11 @@
+// Logs go to stderr, at the level TIDAL_LOG names (trace, debug, info, warn, error, off; default
+// warn). init_logging() reads it; -v raises it to info.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+namespace tidal {
+
+void init_logging(bool verbose);
+
+}  // namespace tidal
