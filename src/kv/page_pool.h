@@ -1,0 +1,54 @@
+// PagePool: the memory of the KV cache, in pages of kPageRows positions over all layers.
+//
+// A physical page is the same index in every layer, so a sequence has one page table. Pages are
+// counted by reference: forked sequences share them until one writes. Not thread-safe: the engine's
+// step owns it. Memory is taken from the system only where it is written.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/kv_view.h"
+#include "tensor/buffer.h"
+
+namespace tidal {
+
+struct KvLayout {
+  int32_t n_layers = 0;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  DType k_dtype = DType::kF16;
+  DType v_dtype = DType::kF16;
+};
+
+class PagePool {
+ public:
+  // Room for n_pages pages. Throws Error(kUnsupported) for a cache type other than f16, bf16, f32,
+  // Error(kExhausted) when the memory cannot be had.
+  PagePool(const KvLayout& layout, int64_t n_pages);
+
+  const KvLayout& layout() const { return layout_; }
+  int64_t n_pages() const { return n_pages_; }
+  int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
+  size_t bytes_per_token() const;  // K and V, all layers
+
+  // One page, owned once, or -1 when there is none.
+  int32_t acquire();
+  void share(int32_t page);
+  void release(int32_t page);
+  bool is_shared(int32_t page) const;
+  // Copies the K and V rows [0, n_rows) of a page in every layer.
+  void copy_rows(int32_t from, int32_t to, int64_t n_rows);
+
+  // The layer's memory as a view without a page table: length 0.
+  KvView layer_view(int32_t layer) const;
+
+ private:
+  KvLayout layout_;
+  int64_t n_pages_;
+  Buffer memory_;  // [n_layers, 2 (K, V), n_pages, kPageRows, n_kv_heads, head_dim]
+  std::vector<int32_t> free_;
+  std::vector<int32_t> references_;  // [n_pages]
+};
+
+}  // namespace tidal

@@ -1,0 +1,44 @@
+// SequenceKv: the cached rows of one sequence, a page table over a PagePool.
+//
+// Owns its references to pages and gives them back when destroyed; the pool must outlive it. Every
+// row in [0, length) is valid in every layer once the step that appended it is done.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kv/page_pool.h"
+
+namespace tidal {
+
+class SequenceKv {
+ public:
+  // max_length bounds the page table, which is reserved here: growing later does not allocate.
+  SequenceKv(PagePool& pool, int64_t max_length);
+  ~SequenceKv();
+  SequenceKv(SequenceKv&& other) noexcept;
+  SequenceKv& operator=(SequenceKv&&) = delete;
+
+  int64_t length() const { return length_; }
+  int64_t max_length() const { return max_length_; }
+
+  // Pages that growing by n rows would take from the pool (copies on write included).
+  int64_t pages_needed(int64_t n_rows) const;
+  // Makes n more rows writable and part of length(). False, changing nothing, when the pool has too
+  // few pages or max_length would be passed.
+  [[nodiscard]] bool grow(int64_t n_rows);
+  // Keeps the first `length` rows (<= length()) and gives the other pages back.
+  void truncate(int64_t length);
+  // A second sequence with the same rows; pages are shared until either writes.
+  SequenceKv fork() const;
+
+  KvView view(int32_t layer) const;
+
+ private:
+  PagePool* pool_;
+  int64_t max_length_;
+  int64_t length_ = 0;
+  std::vector<int32_t> pages_;  // [ceil(length / kPageRows)]
+};
+
+}  // namespace tidal

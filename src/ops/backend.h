@@ -1,0 +1,153 @@
+// Backend: the coarse operations a decoder is made of. One object per engine and device.
+//
+// Activations are float32 in memory of allocate(); weights stay in their file's type. Shapes stand
+// beside every pointer, row-major, innermost last. Operations run in call order; one caller at a
+// time. Once reserve() has seen the largest shapes, no operation allocates.
+//
+// Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
+// rows or items of the call, nor on the number of threads. Reductions are split by position.
+// Reading every row through a Selection gives the bits of reading all rows without one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "ops/kv_view.h"
+#include "ops/selection.h"
+#include "tensor/buffer.h"
+#include "tensor/weight.h"
+
+namespace tidal {
+
+// out = x · weightᵀ (+ bias), or out += … with accumulate.
+struct Linear {
+  const Weight* weight = nullptr;  // [out_features, in_features]
+  const float* bias = nullptr;     // [out_features] or null
+  float* out = nullptr;            // [n_rows, out_features]
+  bool accumulate = false;
+};
+
+enum class RopePairing : uint8_t {
+  kInterleaved,  // elements 2i and 2i + 1 turn together (llama weights in GGUF)
+  kHalves,       // elements i and i + head_dim / 2 (Hugging Face; qwen in GGUF)
+};
+
+struct AppendItem {
+  const float* k = nullptr;  // [n_rows, n_kv_heads, head_dim]
+  const float* v = nullptr;
+  int64_t n_rows = 0;
+  int64_t first_position = 0;  // rows are written at first_position, + 1, ...
+  KvView kv;                   // length already covers them
+};
+
+// Causal attention of n_queries consecutive positions of one sequence: the query at position p
+// reads rows 0..p, scaled by 1 / sqrt(head_dim).
+struct AttendItem {
+  const float* q = nullptr;  // [n_queries, n_heads, head_dim]
+  float* out = nullptr;      // [n_queries, n_heads, head_dim]
+  int32_t n_queries = 1;
+  int32_t n_heads = 0;
+  int64_t first_position = 0;  // of query 0
+  KvView kv;
+  const Selection* selection = nullptr;  // rows to read, for n_queries == 1; null: all up to p
+  float* scores = nullptr;       // null, or [n_heads, first_position + 1] for n_queries == 1
+                                 // without a selection: the scaled products q·k
+  float* log_sum_exp = nullptr;  // null, or [n_queries, n_heads] over the rows read
+  RowsRead* rows = nullptr;      // null, or added to
+};
+
+// The scaled products q·k of one query with rows 0..length-1: reads K only.
+struct ScoreItem {
+  const float* q = nullptr;  // [n_heads, head_dim]
+  int32_t n_heads = 0;
+  KvView kv;
+  float* scores = nullptr;  // [n_heads, kv.length]
+  RowsRead* rows = nullptr;
+};
+
+// Quest: element-wise minimum and maximum of K over fixed pages of `page_rows` positions.
+struct PageBoundsItem {
+  KvView kv;
+  int64_t first_row = 0;  // bounds of this row's page and all later ones are recomputed
+  int32_t page_rows = 16;
+  float* bounds = nullptr;  // [ceil(length / page_rows), 2 (min, max), n_kv_heads, head_dim]
+};
+
+// Upper bound of the scaled q·k over each page: sum of max(q·min, q·max) per element.
+struct ScorePagesItem {
+  const float* q = nullptr;       // [n_heads, head_dim]
+  const float* bounds = nullptr;  // as above
+  int32_t n_heads = 0;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  int64_t n_pages = 0;
+  float* scores = nullptr;   // [n_heads, n_pages]
+  RowsRead* rows = nullptr;  // two K rows a page
+};
+
+// Pools scores over the heads that share a list, picks the `budget` best candidates of each list,
+// equal scores going to the earlier one, and writes them in ascending order. The first `sinks` and
+// the last max(recent, 1) candidates are always in and count in the budget. A candidate stands for
+// candidate_rows consecutive positions (1, or a Quest page; the last one ends at n_rows).
+struct TopKItem {
+  const float* scores = nullptr;  // [n_heads, n_candidates]
+  int32_t n_heads = 0;
+  int32_t n_kv_heads = 0;
+  int64_t n_candidates = 0;
+  HeadScope scope = HeadScope::kAll;
+  Pooling pooling = Pooling::kRaw;
+  int64_t budget = 0;  // candidates; >= sinks + max(recent, 1)
+  int64_t sinks = 0;
+  int64_t recent = 0;
+  int32_t candidate_rows = 1;
+  int64_t n_rows = 0;              // positions in all
+  Selection* selection = nullptr;  // lists as `scope`, capacity >= budget * candidate_rows
+};
+
+// The largest shapes the operations will be asked for.
+struct BackendLimits {
+  int64_t max_rows = 1;       // rows of x in matmul and friends
+  int64_t max_features = 0;   // widest input of matmul
+  int64_t max_context = 0;    // longest KvView
+  int32_t max_sequences = 1;  // items in a call
+  int32_t n_heads = 1;
+  int32_t n_kv_heads = 1;
+  int32_t head_dim = 64;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string_view name() const = 0;
+  virtual int threads() const = 0;
+  virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }
+  virtual void reserve(const BackendLimits& limits) = 0;
+
+  // out[i] = table row ids[i], as floats. out: [ids.size(), table.cols]
+  virtual void embed(const Weight& table, std::span<const int32_t> ids, float* out) = 0;
+
+  // out = x / sqrt(mean(x²) + epsilon) * gain, per row. x, out: [n_rows, width]; may be the same.
+  virtual void rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width,
+                        float epsilon, float* out) = 0;
+
+  // All linears share x: [n_rows, in_features].
+  virtual void matmul(const float* x, int64_t n_rows, std::span<const Linear> linears) = 0;
+
+  // Rotates x: [n_rows, n_heads, head_dim] in place by cos_sin: [n_rows, 2 (cos, sin), head_dim/2].
+  virtual void rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim,
+                    const float* cos_sin, RopePairing pairing) = 0;
+
+  // gate = silu(gate) * up, n elements.
+  virtual void swiglu(float* gate, const float* up, int64_t n) = 0;
+
+  virtual void append(std::span<const AppendItem> items) = 0;
+  virtual void attend(std::span<const AttendItem> items) = 0;
+  virtual void score(std::span<const ScoreItem> items) = 0;
+  virtual void top_k(std::span<const TopKItem> items) = 0;
+  virtual void update_page_bounds(std::span<const PageBoundsItem> items) = 0;
+  virtual void score_pages(std::span<const ScorePagesItem> items) = 0;
+};
+
+}  // namespace tidal
