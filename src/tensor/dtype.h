@@ -39,4 +39,8 @@ inline size_t dtype_row_bytes(DType type, int64_t n) {
 // Python package gguf. src needs no alignment.
 void decode_row(DType type, const std::byte* src, float* dst, int64_t n);
 
+// The opposite: bit-exact with gguf's `quantize` for F32 to Q8_0; Q4_K, Q5_K and Q6_K, for which
+// gguf has none, are rounded to nearest scales without a search (formats/k_scales.h).
+void encode_row(DType type, const float* src, std::byte* dst, int64_t n);
+
 }  // namespace tidal

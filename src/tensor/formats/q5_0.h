@@ -1,0 +1,46 @@
+// Q5_0: 32 elements in 22 bytes, x = scale * (q - 16), q in [0, 31].
+//
+//   byte  0  scale, f16
+//   byte  2  32 bits, little endian: bit i is bit 4 of q[i]
+//   byte  6  16 bytes, bits 0 to 3: the low nibble of byte i is q[i], the high nibble q[i + 16]
+#pragma once
+
+#include <cstdint>
+
+#include "base/half.h"
+#include "tensor/formats/rounding.h"
+
+namespace tidal {
+
+struct BlockQ5_0 {
+  static constexpr int kSize = 32;
+  uint16_t scale;
+  uint8_t high_bits[kSize / 8];
+  uint8_t nibbles[kSize / 2];
+};
+static_assert(sizeof(BlockQ5_0) == 22);
+
+inline void decode_block(const BlockQ5_0& block, float* out) {
+  constexpr int kHalf = BlockQ5_0::kSize / 2;
+  const float scale = f16_to_float(block.scale);
+  for (int i = 0; i < BlockQ5_0::kSize; ++i) {
+    const int nibble = i < kHalf ? block.nibbles[i] & 15 : block.nibbles[i - kHalf] >> 4;
+    const int high = block.high_bits[i / 8] >> (i % 8) & 1;
+    out[i] = scale * static_cast<float>((nibble | high << 4) - 16);
+  }
+}
+
+inline void encode_block(const float* in, BlockQ5_0* block) {
+  constexpr int kHalf = BlockQ5_0::kSize / 2;
+  const float scale = signed_extreme(in, BlockQ5_0::kSize) / -16.0f;
+  const float inverse = inverse_or_zero(scale);
+  *block = {};
+  block->scale = float_to_f16(scale);
+  for (int i = 0; i < BlockQ5_0::kSize; ++i) {
+    const int q = truncate_clamped(in[i] * inverse + 16.5f, 0, 31);
+    block->nibbles[i % kHalf] |= static_cast<uint8_t>((q & 15) << (i < kHalf ? 0 : 4));
+    block->high_bits[i / 8] |= static_cast<uint8_t>(q >> 4 << (i % 8));
+  }
+}
+
+}  // namespace tidal
