@@ -1,0 +1,88 @@
+// Decoder: the forward pass, written once for every architecture, method and back end.
+//
+// A Batch holds rows (tokens) of several sequences: chunks of a prompt, or single decoded tokens.
+// forward() appends their K and V to each sequence's cache (which must have been grown by as many
+// rows), attends, and returns logits for the rows that asked. One caller at a time. No allocation
+// once constructed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "attention/method.h"
+#include "attention/runner.h"
+#include "kv/sequence_kv.h"
+#include "model/model.h"
+#include "ops/backend.h"
+
+namespace tidal {
+
+enum class LogitRows : uint8_t { kNone, kLast, kAll };
+
+// One sequence's consecutive rows in a batch.
+struct BatchSequence {
+  SequenceKv* kv = nullptr;  // already grown: its length is first_position + n_rows
+  int64_t first_position = 0;
+  int32_t n_rows = 0;
+  LogitRows logits = LogitRows::kLast;
+  const AttentionMethod* method = nullptr;  // decoded token (n_rows == 1); null: full attention
+  AttentionState* state = nullptr;
+};
+
+struct Batch {
+  std::vector<int32_t> tokens;  // [n_rows] of all sequences, in order
+  std::vector<BatchSequence> sequences;
+
+  void clear() {
+    tokens.clear();
+    sequences.clear();
+  }
+};
+
+struct DecoderLimits {
+  int32_t max_rows = 512;      // rows of a batch
+  int32_t max_sequences = 1;   // sequences of a batch
+  int64_t max_context = 4096;  // positions of a sequence
+  int32_t max_logit_rows = 0;  // rows of logits per batch; 0: max_sequences
+};
+
+class Decoder {
+ public:
+  Decoder(std::shared_ptr<const Model> model, Backend& backend, const DecoderLimits& limits);
+
+  const Model& model() const { return *model_; }
+  const DecoderLimits& limits() const { return limits_; }
+  AttentionShape attention_shape() const;
+  KvLayout kv_layout(DType k_dtype, DType v_dtype) const;
+
+  // Logits of the asked rows in batch order: [n_logit_rows, vocab_size], valid until the next call.
+  std::span<const float> forward(const Batch& batch);
+
+ private:
+  void attention_block(int32_t layer, const Batch& batch, int64_t n_rows);
+  void feed_forward_block(int32_t layer, int64_t n_rows);
+  void fill_rope(const Batch& batch);
+  std::span<const float> logits(const Batch& batch);
+
+  std::shared_ptr<const Model> model_;
+  Backend& backend_;
+  DecoderLimits limits_;
+  RopeTable rope_table_;
+  AttentionRunner attention_;
+  Buffer x_;         // [max_rows, d_model] residual stream
+  Buffer normed_;    // [max_rows, d_model]
+  Buffer q_;         // [max_rows, n_heads, head_dim]
+  Buffer k_;         // [max_rows, n_kv_heads, head_dim]
+  Buffer v_;         // [max_rows, n_kv_heads, head_dim]
+  Buffer attended_;  // [max_rows, n_heads, head_dim]
+  Buffer gate_;      // [max_rows, d_ff]
+  Buffer up_;        // [max_rows, d_ff]
+  Buffer cos_sin_;   // [max_rows, 2, head_dim / 2]
+  Buffer logits_;    // [max_logit_rows, vocab_size]
+  std::vector<AppendItem> append_;
+  std::vector<AttentionItem> items_;
+};
+
+}  // namespace tidal

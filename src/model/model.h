@@ -1,0 +1,78 @@
+// Model: configuration and weights of one loaded checkpoint.
+//
+// Owns the mapped files its weights point into. Immutable after load and shared by decoders.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "files/gguf.h"
+#include "files/safetensors.h"
+#include "model/config.h"
+#include "tensor/buffer.h"
+#include "tensor/weight.h"
+
+namespace tidal {
+
+struct LayerWeights {
+  const float* attention_norm = nullptr;  // [d_model]
+  Weight wq, wk, wv;          // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, …]
+  const float* bq = nullptr;  // [n_heads * head_dim] or null
+  const float* bk = nullptr;
+  const float* bv = nullptr;
+  const float* q_norm = nullptr;  // [head_dim] or null
+  const float* k_norm = nullptr;
+  Weight wo;                        // [d_model, n_heads * head_dim]
+  const float* ffn_norm = nullptr;  // [d_model]
+  Weight w_gate, w_up;              // [d_ff, d_model]
+  Weight w_down;                    // [d_model, d_ff]
+};
+
+struct ModelWeights {
+  Weight embedding;  // [vocab_size, d_model]
+  std::vector<LayerWeights> layers;
+  const float* output_norm = nullptr;  // [d_model]
+  Weight output;                       // [vocab_size, d_model]; the embedding when tied
+};
+
+struct RopeOverride {  // --rope-* options; what is not set stays the model's
+  std::optional<RopeScaling> scaling;
+  std::optional<double> scale;
+  std::optional<double> freq_base;
+  std::optional<int64_t> yarn_original_context;
+};
+
+class Model {
+ public:
+  // A GGUF file, a safetensors file or a Hugging Face folder. Throws Error naming file and field.
+  static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {});
+  // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks.
+  static std::shared_ptr<const Model> random(const std::string& shape, DType dtype, uint64_t seed);
+
+  const std::string& path() const { return path_; }
+  const Config& config() const { return config_; }
+  const ModelWeights& weights() const { return weights_; }
+  size_t weight_bytes() const { return weight_bytes_; }            // all tensors
+  size_t step_weight_bytes() const { return step_weight_bytes_; }  // read by one decoded token
+
+  // Where the tokenizer and chat template come from: one of these, or neither for random weights.
+  const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+  const std::string& hf_folder() const { return hf_folder_; }
+
+ private:
+  Model() = default;
+
+  std::string path_;
+  Config config_;
+  ModelWeights weights_;
+  size_t weight_bytes_ = 0;
+  size_t step_weight_bytes_ = 0;
+  std::optional<GgufFile> gguf_;
+  std::optional<SafetensorsFolder> safetensors_;
+  std::string hf_folder_;
+  std::vector<Buffer> converted_;  // norms and biases as float, random weights
+};
+
+}  // namespace tidal
