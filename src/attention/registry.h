@@ -7,17 +7,9 @@
 #include <string_view>
 
 #include "attention/method.h"
+#include "tidal/options.h"
 
 namespace tidal {
-
-struct MethodOptions {
-  std::string name = "tidal";
-  std::string plan;               // preset, plan line or plan file; empty: the method's default
-  std::string budget;             // empty: the plan's
-  int64_t min_context = -1;       // below it everything is read; -1: the default crossover
-  int32_t correct_every = -1;     // -1: the plan's
-  std::string default_plan_file;  // the file beside the model, or empty
-};
 
 std::span<const std::string_view> method_names();
 

@@ -1,0 +1,116 @@
+// Engine: a loaded model that serves requests with continuous batching.
+//
+//   tidal::EngineOptions options;
+//   options.model = "model.gguf";
+//   tidal::Engine engine(options);
+//   tidal::Request request;
+//   request.prompt = engine.encode("Once upon a time");
+//   tidal::Completion completion = engine.run(std::move(request));
+//
+// submit() and cancel() may be called from any thread; step() and run() from one at a time, and
+// callbacks come from inside them. Each request has its own method, plan, budget and sampling; its
+// tokens do not depend on what else is in the batch nor on the number of threads.
+// Throws tidal::Error while loading and admitting, never from step().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tidal/error.h"
+#include "tidal/options.h"
+
+namespace tidal {
+
+using RequestId = uint64_t;
+
+enum class FinishReason { kStop, kLength, kCancelled, kError };
+std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", ...
+
+// Rows of the cache that decode steps read, K and V, over all layers and KV heads: counted by the
+// kernels where they walk them. total is what full attention would have read.
+struct RowsReport {
+  int64_t read = 0;
+  int64_t total = 0;
+  double share() const {
+    return total == 0 ? 1.0 : static_cast<double>(read) / static_cast<double>(total);
+  }
+};
+
+struct Completion {
+  RequestId id = 0;
+  std::vector<int32_t> tokens;  // generated, the end-of-generation token excluded
+  std::string text;
+  FinishReason finish_reason = FinishReason::kLength;
+  std::string error;  // with kError: what and why
+  int64_t prompt_tokens = 0;
+  std::string method;
+  std::string plan;
+  RowsReport rows;
+  int64_t corrections = 0;  // KV cache corrections done
+  double prefill_ms = 0;    // from the first chunk to the first token
+  double decode_ms = 0;     // from the first token to the last
+};
+
+// One streamed token: `text` is complete UTF-8, empty while a character or a possible stop string
+// is still open.
+struct TokenEvent {
+  int32_t token = -1;  // -1: text that was held back, at the end
+  std::string_view text;
+};
+
+struct Request {
+  std::vector<int32_t> prompt;
+  int64_t max_tokens = 128;  // -1: until the cache is full
+  bool ignore_eos = false;
+  std::vector<std::string> stop;  // ends the text before any of these
+  SamplingOptions sampling;
+  MethodOptions attention;
+  std::function<void(const TokenEvent&)> on_token;
+  std::function<void(const Completion&)> on_finish;
+  std::function<void(int64_t done, int64_t total)> on_prefill;  // prompt tokens, after each chunk
+};
+
+struct Message {
+  std::string role;  // system, user, assistant
+  std::string content;
+};
+
+class Engine {
+ public:
+  explicit Engine(const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  std::string model_name() const;
+  int64_t context_size() const;  // tokens the cache holds
+
+  // Text to tokens with the model's own begin token; control tokens in the text stay text.
+  std::vector<int32_t> encode(std::string_view text) const;
+  // Messages in the model's chat template, open for the assistant's answer, which begins with
+  // `answer_prefix`. Control tokens inside the messages stay text.
+  std::vector<int32_t> encode_chat(std::span<const Message> messages,
+                                   std::string_view answer_prefix = {}) const;
+  std::string decode(std::span<const int32_t> tokens) const;
+
+  // Queues a request. Throws Error when it can never run: an empty prompt, a prompt or budget that
+  // does not fit (naming both lengths and the option), unknown methods, bad plans.
+  RequestId submit(Request request);
+  // Ends a request at the next step; its on_finish comes with kCancelled. Unknown ids are ignored.
+  void cancel(RequestId id);
+  // Runs one batch. False when there was nothing to do.
+  bool step();
+  // Submits and steps until this request is done.
+  Completion run(Request request);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidal

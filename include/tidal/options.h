@@ -1,0 +1,47 @@
+// What a user of tidal may choose. Plain data; every default is what `tidal --help` prints.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace tidal {
+
+// Which rows of the KV cache the decode steps of a request read.
+struct MethodOptions {
+  std::string name = "tidal";     // full, tidal, quest, window, oracle
+  std::string plan;               // preset, plan line or plan file; empty: the method's default
+  std::string budget;             // "512" or "10%"; empty: the plan's
+  int64_t min_context = -1;       // below it everything is read; -1: the default crossover
+  int32_t correct_every = -1;     // KV cache correction stride, 0 = off; -1: the plan's
+  std::string default_plan_file;  // the plan file beside the model, or empty
+};
+
+struct SamplingOptions {
+  float temperature = 0.8f;  // 0: always the most likely token
+  int32_t top_k = 40;        // 0: off
+  float top_p = 0.95f;       // 1: off
+  float min_p = 0.05f;       // 0: off
+  uint64_t seed = 0;         // equal seeds, equal tokens
+};
+
+struct RopeOptions {                   // what is not set stays the model's
+  std::optional<std::string> scaling;  // none, linear, yarn
+  std::optional<double> scale;         // context extension factor
+  std::optional<double> freq_base;
+  std::optional<int64_t> yarn_original_context;
+};
+
+struct EngineOptions {
+  std::string model;                 // a GGUF file or a Hugging Face folder
+  std::string backend = "cpu";       // cpu, reference
+  int32_t threads = 0;               // 0: the physical cores this process may use
+  std::string k_cache_type = "f16";  // f16, bf16, f32
+  std::string v_cache_type = "f16";
+  int64_t context_size = 0;     // cache capacity in tokens, all sequences together; 0: the model's
+  int32_t max_sequences = 1;    // requests decoded at the same time
+  int32_t prefill_chunk = 512;  // tokens of a prompt run in one step
+  RopeOptions rope;
+};
+
+}  // namespace tidal
