@@ -5,11 +5,12 @@
 // source, a selecting layer before it, picked). The paper's layout, its GQA and
 // one-set-for-all-heads variants and Kascade's head maps are all LayerPlans. A plan prints to one
 // line that parses to the same plan, and to JSON (a plan file, which alone can hold other sources
-// and head maps).
+// and head maps). Everything here throws Error that names the key, or file and key, at fault.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,18 +21,22 @@ namespace tidal {
 
 enum class LayerRole : uint8_t { kFull, kSelect, kSparse };
 
-// The token budget K of a list, the newest token included: tokens, or a share of the context.
+// The rows a list may hold, sinks, recent rows and the newest one included. Written `512`, `10%`
+// (of the context, rounded up) or `10%min64` (the same, but at least 64).
 struct Budget {
-  int64_t tokens = 1024;
-  double share = 0;  // in (0, 1] when used: ceil(share * length), at least `tokens`
+  int64_t tokens = 1024;         // with a share: the floor
+  int32_t share_millionths = 0;  // 100000 is 10 %; 0: none. An integer, so that rounding is exact
 
   int64_t at(int64_t length) const;
+  bool operator==(const Budget&) const = default;
 };
 
 struct LayerSpec {
   LayerRole role = LayerRole::kFull;
   int32_t source = -1;            // sparse: the selecting layer it reads
   std::vector<int32_t> head_map;  // sparse, optional: [n_heads] list of the source each head reads
+
+  bool operator==(const LayerSpec&) const = default;
 };
 
 struct LayerPlan {
@@ -39,37 +44,60 @@ struct LayerPlan {
   Budget budget;
   HeadScope scope = HeadScope::kQueryHead;
   Pooling pooling = Pooling::kRaw;
-  int64_t sinks = 0;
-  int64_t recent = 0;
+  int64_t sinks = 0;          // first rows that are always in
+  int64_t recent = 0;         // last rows that are always in; the newest one always is
   int32_t page = 16;          // quest only: rows of a page
   bool own = false;           // a selecting layer attends to its own picks only (a K-only scan)
   int32_t correct_every = 0;  // KV cache correction stride T; 0 = off
-  // How the line was written, to print it as it was: explicit full/select lists.
+
   int32_t n_layers() const { return static_cast<int32_t>(layers.size()); }
+  // Rows of a list at this length: the budget, and room for at least one pick when it is a share.
+  int64_t budget_at(int64_t length) const;
+  bool operator==(const LayerPlan&) const = default;
 };
 
-// Parses a plan line (`full:0-1 select:2,12 budget:512 scope:kv`); what it leaves out has the
-// preset `paper`'s value. Throws Error(kInvalidArgument) naming the key at fault: unknown or
-// repeated keys, layers out of range, a layer with two roles, a sparse layer before any selecting
-// layer, a budget below sinks + recent + 1.
+// The heads a head map speaks about.
+struct HeadCounts {
+  int32_t n_heads = 0;
+  int32_t n_kv_heads = 0;
+};
+
+// Parses a plan line (`full:0-1 select:2,12 budget:512 scope:kv`, `full:none` for no full layer).
+// What it leaves out has the preset `paper`'s value; where `full` is written and `select` is not,
+// the first layer that is not full takes the place of layer 2. Throws Error(kInvalidArgument):
+// unknown or repeated keys, bad values, layers out of range, a layer with two roles, a sparse layer
+// before any selecting layer, a budget below sinks + recent + 1.
 LayerPlan parse_plan_line(std::string_view line, int32_t n_layers);
+
+// The line of a plan, all keys in a fixed order (`page` only where it is not 16), or only the given
+// ones. Sources and head maps have no place in a line: use a plan file.
 std::string print_plan_line(const LayerPlan& plan);
+std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_view> keys);
 
-// The plan file. Throws Error naming path and key; also when layer or head counts differ.
-LayerPlan plan_from_json(const nlohmann::json& json, int32_t n_layers, int32_t n_heads,
+// The plan file:
+//   {"tidal_plan": 1, "model": {"layers": 30, "heads": 9, "kv_heads": 3}, "plan": "LINE",
+//    "layers": [{"layer": 5, "source": 2, "head_map": [0, 0, 1]}], "note": "free text"}
+// `layers` (optional) lists the sparse layers that differ from the line. Throws
+// Error(kInvalidArgument), also when the counts are another model's; `path` is for the message.
+LayerPlan plan_from_json(const nlohmann::json& json, int32_t n_layers, HeadCounts heads,
                          const std::string& path);
-nlohmann::json plan_to_json(const LayerPlan& plan);
+nlohmann::json plan_to_json(const LayerPlan& plan, HeadCounts heads);
+LayerPlan read_plan_file(const std::string& path, int32_t n_layers, HeadCounts heads);
 
-// "paper" or "tidal" (shared/cli names): the preset for a model of n_layers.
+// "paper" or "tidal": the preset for a model of n_layers. In a model with few layers, selecting
+// layers that would fall on a full layer or on one another are left out. Throws Error(kNotFound).
 LayerPlan preset_plan(std::string_view name, int32_t n_layers);
 
-// A preset's name, a plan line, or the path of a plan file.
-LayerPlan resolve_plan(std::string_view text, int32_t n_layers, int32_t n_heads);
+// A preset's name, a plan line (it has a ':'), or the path of a plan file (it has a '/' or ends in
+// .json).
+LayerPlan resolve_plan(std::string_view text, int32_t n_layers, HeadCounts heads);
 
-// Overrides the budget: "512" or "10%". Throws Error(kInvalidArgument).
+// Throws Error(kInvalidArgument).
 Budget parse_budget(std::string_view text);
+std::string print_budget(const Budget& budget);
 
 // Throws Error(kInvalidArgument) when the plan breaks a rule above.
 void validate(const LayerPlan& plan);
+void validate(const LayerPlan& plan, HeadCounts heads);  // head maps too
 
 }  // namespace tidal

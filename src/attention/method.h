@@ -1,10 +1,10 @@
 // AttentionMethod: decides, layer by layer, which rows of the cache a decode step reads.
 //
-// A method is immutable and shared; all that changes lives in the sequence's AttentionState, so a
-// batch mixes methods, roles, budgets and lengths. plan_layer() is pure bookkeeping: it says what
-// to score, what to pick and what to read, and AttentionRunner (attention/runner.h) carries that
-// out with the Backend's attend, score and top_k. Prefill is always full attention and asks no
-// method.
+// A method is immutable and shared, and outlives the states it made; all that changes lives in the
+// sequence's AttentionState, so a batch mixes methods, roles, budgets and lengths. plan_layer() is
+// pure bookkeeping: it says what to score, what to pick and what to read, and AttentionRunner
+// (attention/runner.h) carries that out with the Backend's attend, score and top_k. Prefill is
+// always full attention and asks no method.
 #pragma once
 
 #include <cstdint>
@@ -27,22 +27,37 @@ struct AttentionShape {
   int64_t max_length = 0;  // longest sequence
 };
 
-// What one sequence carries from layer to layer and step to step. Allocated once, at admission.
+// What one sequence carries from layer to layer and step to step. All memory is allocated by
+// make_state, at admission; a decode step allocates nothing.
 struct AttentionState {
-  AttentionShape shape;
-  std::vector<Selection> selections;  // [n_layers]; only layers that select have memory
-  std::vector<Buffer> selection_memory;
-  std::vector<float*> page_bounds;  // quest: [n_layers] bounds, see PageBoundsItem
-  std::vector<Buffer> bounds_memory;
-  std::vector<int64_t> bounds_length;  // [n_layers] rows whose bounds are up to date
-  RowsRead rows;                       // really read by decode steps
-  int64_t rows_total = 0;              // K rows (= V rows) full attention would have read
+  AttentionState() = default;
+  explicit AttentionState(const AttentionShape& shape);
+
+  // Memory for the picks of a layer, and for the page bounds of one.
+  void add_selection(int32_t layer, int32_t n_lists, int64_t capacity);
+  void add_bounds(int32_t layer, int32_t page_rows);
 
   // The cache was cut to `length` rows, or rows from there on were rewritten.
   void truncate(int64_t length);
+  // An independent state with the same contents, for a forked sequence.
+  AttentionState clone() const;
+
+  AttentionShape shape;
+  std::vector<Selection> selections;  // [n_layers]; layers that never select have no lists
+  std::vector<Buffer> selection_memory;
+  std::vector<float*> page_bounds;  // quest: [n_layers] bounds, see PageBoundsItem; null if unused
+  std::vector<Buffer> bounds_memory;
+  std::vector<int64_t> bounds_length;  // [n_layers] rows whose bounds are up to date
+  int32_t bounds_page_rows = 0;        // rows of a page
+  RowsRead rows;                       // really read by decode steps
+  int64_t rows_total = 0;              // K rows (= V rows) full attention would have read
+
+ private:
+  Selection selection_over(const Buffer& memory, int32_t n_lists, int64_t capacity) const;
+  int64_t bounds_floats(int64_t length) const;  // of one layer
 };
 
-// What one sequence does in one layer of one decode step.
+// What one sequence does in one layer of one decode step. The default reads everything.
 struct LayerStep {
   enum class Scores : uint8_t {
     kNone,    // nothing is selected here
@@ -50,11 +65,12 @@ struct LayerStep {
     kBounds,  // upper bounds of pages
   };
   Scores scores = Scores::kNone;
-  TopKItem top_k;              // what to pick, when scored; scores and lengths are filled in later
-  Selection* picks = nullptr;  // where the picks go, when scored
-  bool read_picks = false;     // attend to the picks made here; else, when scoring rows, the scores
-                               // are kept on the way of attending to everything
-  const Selection* read = nullptr;  // otherwise: rows to read, null for all
+  TopKItem top_k;   // when scored: scope, pooling, budget, sinks, recent and candidate_rows; the
+                    // runner fills in the rest
+  Selection picks;  // when scored: where the picks go
+  bool read_picks = false;  // attend to the picks made here; else, when scoring rows, the scores
+                            // are kept on the way of attending to everything
+  Selection read;           // otherwise: the rows to read; no lists: all
 };
 
 class AttentionMethod {
@@ -65,7 +81,10 @@ class AttentionMethod {
   virtual std::string plan_line() const = 0;  // what is in force, e.g. for reports
   virtual int32_t correct_every() const { return 0; }
   virtual AttentionState make_state(const AttentionShape& shape) const = 0;
-  // length counts the newest token, whose K and V are already in the cache.
+  // True where a step at this length reads everything in every layer: within the budget, or below
+  // the minimal context. length counts the newest token.
+  virtual bool dense(int64_t length) const = 0;
+  // Asked only when !dense(length). The newest token's K and V are already in the cache.
   virtual LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const = 0;
 };
 

@@ -1,9 +1,9 @@
 // The methods by name: full, tidal, quest, window, oracle.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "attention/method.h"
@@ -11,9 +11,18 @@
 
 namespace tidal {
 
+// Below this many rows everything is read unless --min-context says otherwise: scoring and
+// gathering cost more than reading a short cache through.
+inline constexpr int64_t kDefaultMinContext = 1024;
+
 std::span<const std::string_view> method_names();
 
-// Throws Error(kUnsupported) for an unknown name, Error(kInvalidArgument) for a bad plan or budget.
+// Throws Error(kUnsupported) for an unknown name, Error(kInvalidArgument) for a bad plan, budget,
+// correction stride or minimal context.
+//
+// Every method takes any plan and heeds the keys it knows: full none; window budget, sinks,
+// correct; quest full, budget, page, correct; oracle full, budget, scope, pool, sinks, recent,
+// correct. So one --plan serves a comparison. plan_line() of the result says what is in force.
 std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options, int32_t n_layers,
                                                    int32_t n_heads, int32_t n_kv_heads);
 

@@ -1,7 +1,9 @@
-// AttentionRunner: one layer's attention for a whole batch, with the Backend's three operations.
+// AttentionRunner: one layer's attention for a whole batch, with the Backend's operations.
 //
 // Chunks of several rows attend densely and causally; single decoded rows do what their method
-// says. Owns the scratch for scores, sized at construction: run() allocates nothing.
+// says. Each operation is called at most once for all items together (attend twice: before and
+// after the picks are made). Owns the scratch for scores, sized at construction and backed by
+// memory where it is used: run() allocates nothing. One caller at a time.
 #pragma once
 
 #include <cstdint>
@@ -19,26 +21,30 @@ struct AttentionItem {
   float* out = nullptr;      // [n_rows, n_heads, head_dim]
   int32_t n_rows = 1;
   int64_t first_position = 0;
-  KvView kv;
-  const AttentionMethod* method =
-      nullptr;                      // null: full attention, not counted (prefill, correction)
-  AttentionState* state = nullptr;  // the sequence's, when there is a method
+  KvView kv;                                // already holds the rows' own K and V
+  const AttentionMethod* method = nullptr;  // null: full attention, not counted (prefill,
+                                            // correction); asked only for n_rows == 1
+  AttentionState* state = nullptr;          // the sequence's, when there is a method
 };
 
 class AttentionRunner {
  public:
-  // max_sequences items a call; scores for max_scored of them at max_context.
+  // Up to max_sequences items a call, of up to max_context positions each.
   AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_context, int32_t max_sequences);
 
   void run(int32_t layer, std::span<const AttentionItem> items);
 
  private:
+  void add_decode(int32_t layer, const AttentionItem& item, float* scores);
+
   Backend& backend_;
   int32_t n_heads_;
   int64_t max_context_;
-  Buffer scores_;  // [max_sequences, n_heads, max_context]
-  std::vector<LayerStep> steps_;
+  int32_t max_sequences_;
+  Buffer scores_;                 // [max_sequences, n_heads, max_context]
+  std::vector<LayerStep> steps_;  // [max_sequences] of the items that decode
   std::vector<AttendItem> attend_;
+  std::vector<AttendItem> attend_picks_;
   std::vector<ScoreItem> score_;
   std::vector<TopKItem> top_k_;
   std::vector<PageBoundsItem> bounds_;
