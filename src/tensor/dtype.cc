@@ -59,6 +59,8 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::span<const DTypeInfo> all_dtypes() { return kInfos; }
+
 const DTypeInfo& dtype_info(DType type) {
   const auto index = static_cast<size_t>(type);
   TIDAL_CHECK(index < std::size(kInfos));

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace tidal {
@@ -24,6 +25,7 @@ struct DTypeInfo {
   int block_bytes;  // bytes
 };
 
+std::span<const DTypeInfo> all_dtypes();  // in the order of DType
 const DTypeInfo& dtype_info(DType type);
 std::optional<DType> dtype_from_ggml(uint32_t ggml_type);
 std::optional<DType> dtype_from_name(std::string_view name);  // any letter case

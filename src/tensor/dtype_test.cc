@@ -1,0 +1,199 @@
+#include "tensor/dtype.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tensor/formats/k_scales.h"
+#include "tensor/formats/q4_k.h"
+
+namespace tidal {
+namespace {
+
+// tests/data/formats/NAME.bin, as tests/fixtures/make_format_fixtures.py describes it.
+class Fixture {
+ public:
+  explicit Fixture(DType type) {
+    const std::string path = std::string(TIDAL_SOURCE_DIR) + "/tests/data/formats/" +
+                             std::string(dtype_name(type)) + ".bin";
+    std::ifstream file(path, std::ios::binary);
+    EXPECT_TRUE(file.good()) << path;
+    rest_.assign(std::istreambuf_iterator<char>(file), {});
+    decode_blocks = take(dtype_row_bytes(type, decode_count = take_count()));
+    decode_values = take_floats(decode_count);
+    encode_values = take_floats(encode_count = take_count());
+    encode_blocks = take(dtype_row_bytes(type, encode_count));
+    EXPECT_TRUE(rest_.empty());
+  }
+
+  int decode_count, encode_count;
+  std::string decode_blocks, encode_blocks;
+  std::vector<float> decode_values, encode_values;
+
+ private:
+  std::string take(size_t n) {
+    EXPECT_LE(n, rest_.size());
+    const std::string head = rest_.substr(0, n);
+    rest_.erase(0, n);
+    return head;
+  }
+  int take_count() {
+    int n = 0;
+    std::memcpy(&n, take(4).data(), 4);
+    return n;
+  }
+  std::vector<float> take_floats(int n) {
+    std::vector<float> out(n);
+    std::memcpy(out.data(), take(4 * out.size()).data(), 4 * out.size());
+    return out;
+  }
+  std::string rest_;
+};
+
+const std::byte* bytes_of(const std::string& s) {
+  return reinterpret_cast<const std::byte*>(s.data());
+}
+
+class FormatTest : public testing::TestWithParam<DType> {};
+
+TEST_P(FormatTest, DecodesToTheBitLikeThePythonPackage) {
+  const Fixture fixture(GetParam());
+  ASSERT_GT(fixture.decode_count, 0);
+  // From an odd address: a file promises no alignment.
+  const std::string shifted = "x" + fixture.decode_blocks;
+  std::vector<float> out(fixture.decode_count);
+  decode_row(GetParam(), bytes_of(shifted) + 1, out.data(), fixture.decode_count);
+  for (int i = 0; i < fixture.decode_count; ++i) {
+    ASSERT_EQ(std::bit_cast<uint32_t>(out[i]), std::bit_cast<uint32_t>(fixture.decode_values[i]))
+        << "element " << i << ": " << out[i] << " instead of " << fixture.decode_values[i];
+  }
+}
+
+TEST_P(FormatTest, EncodesToTheBitLikeThePythonPackage) {
+  const Fixture fixture(GetParam());
+  if (fixture.encode_count == 0) GTEST_SKIP() << "gguf has no quantizer for this type";
+  std::string out(fixture.encode_blocks.size(), '\0');
+  encode_row(GetParam(), fixture.encode_values.data(), reinterpret_cast<std::byte*>(out.data()),
+             fixture.encode_count);
+  const int block_bytes = dtype_info(GetParam()).block_bytes;
+  for (size_t i = 0; i < out.size(); ++i) {
+    ASSERT_EQ(static_cast<uint8_t>(out[i]), static_cast<uint8_t>(fixture.encode_blocks[i]))
+        << "byte " << i % block_bytes << " of block " << i / block_bytes;
+  }
+}
+
+// The error of one rounding to the step of each format, for values of one scale.
+double tolerance(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return 1e-3;
+    case DType::kBF16:
+      return 8e-3;
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kQ4_K:
+      return 0.30;
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ5_K:
+      return 0.15;
+    case DType::kQ6_K:
+      return 0.08;
+    case DType::kQ8_0:
+      return 0.02;
+  }
+  return 0;
+}
+
+TEST_P(FormatTest, EncodedValuesComeBackWithinOneStep) {
+  constexpr int kCount = 4096;
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> uniform(-2, 2);
+  std::vector<float> in(kCount), out(kCount);
+  for (float& x : in) x = uniform(random);
+  std::vector<std::byte> blocks(dtype_row_bytes(GetParam(), kCount));
+  encode_row(GetParam(), in.data(), blocks.data(), kCount);
+  decode_row(GetParam(), blocks.data(), out.data(), kCount);
+  for (int i = 0; i < kCount; ++i) ASSERT_NEAR(out[i], in[i], tolerance(GetParam())) << i;
+}
+
+TEST_P(FormatTest, EncodesAnyInputToFiniteIndices) {
+  const int n = 256;
+  const float nan = std::nanf(""), inf = HUGE_VALF;
+  for (const float special : {nan, inf, -inf, 1e-45f, 3e38f, -3e38f, 0.0f}) {
+    std::vector<float> in(n, 0.0f), out(n);
+    in[3] = special;
+    in[200] = -special;
+    std::vector<std::byte> blocks(dtype_row_bytes(GetParam(), n));
+    encode_row(GetParam(), in.data(), blocks.data(), n);
+    decode_row(GetParam(), blocks.data(), out.data(), n);
+  }
+}
+
+TEST_P(FormatTest, IsFoundByNumberAndName) {
+  const DTypeInfo& info = dtype_info(GetParam());
+  EXPECT_EQ(dtype_from_ggml(info.ggml_type), GetParam());
+  EXPECT_EQ(dtype_from_name(info.name), GetParam());
+  std::string lower(info.name);
+  for (char& c : lower) c = static_cast<char>(std::tolower(c));
+  EXPECT_EQ(dtype_from_name(lower), GetParam());
+  EXPECT_EQ(dtype_row_bytes(GetParam(), 512),
+            static_cast<size_t>(512 / info.block_size * info.block_bytes));
+}
+
+std::vector<DType> every_type() {
+  std::vector<DType> types;
+  for (size_t i = 0; i < all_dtypes().size(); ++i) types.push_back(static_cast<DType>(i));
+  return types;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FormatTest, testing::ValuesIn(every_type()),
+                         [](const auto& test) { return std::string(dtype_name(test.param)); });
+
+TEST(DTypeTest, KnowsWhatItDoesNotKnow) {
+  for (const uint32_t type : {4u, 5u, 9u, 10u, 16u, 31u, 39u, 1000u, 0xffffffffu}) {
+    EXPECT_EQ(dtype_from_ggml(type), std::nullopt) << type;
+  }
+  EXPECT_EQ(dtype_from_name(""), std::nullopt);
+  EXPECT_EQ(dtype_from_name("Q4"), std::nullopt);
+  EXPECT_EQ(dtype_from_name("Q4_00"), std::nullopt);
+}
+
+TEST(DTypeDeathTest, RefusesPartsOfABlock) {
+  std::vector<std::byte> blocks(64);
+  std::vector<float> out(64);
+  EXPECT_DEATH(decode_row(DType::kQ4_0, blocks.data(), out.data(), 31), "no whole blocks of Q4_0");
+  EXPECT_DEATH(encode_row(DType::kQ4_0, out.data(), blocks.data(), 33), "no whole blocks of Q4_0");
+}
+
+TEST(KScalesTest, PackingIsTheInverseOfUnpacking) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 100; ++round) {
+    uint8_t packed[12], again[12];
+    for (uint8_t& byte : packed) byte = static_cast<uint8_t>(random());
+    pack_k_scales(unpack_k_scales(packed), again);
+    ASSERT_EQ(std::memcmp(packed, again, sizeof(packed)), 0);
+  }
+}
+
+// A block whose values lie on the format's grid is kept as it is.
+TEST(KScalesTest, ExactValuesStayExact) {
+  std::vector<float> in(256), out(256);
+  for (int i = 0; i < 256; ++i) in[i] = static_cast<float>(i % 16) * 63.0f - 4 * 63.0f;
+  BlockQ4_K block;
+  encode_block(in.data(), &block);
+  decode_block(block, out.data());
+  EXPECT_EQ(in, out);
+}
+
+}  // namespace
+}  // namespace tidal
