@@ -1,0 +1,170 @@
+#include "cli/command.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+#include "attention/registry.h"
+#include "base/fail.h"
+#include "base/log.h"
+
+namespace tidal::cli {
+namespace {
+
+constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+std::atomic<bool> interrupt_seen{false};
+
+void on_interrupt(int) {
+  if (interrupt_seen.exchange(true)) _exit(kExitInterrupted);
+}
+
+}  // namespace
+
+void add_output_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_flag("--json", flags.json, "One JSON object on stdout and nothing else");
+  app.add_flag_callback(
+      "-v,--verbose", [] { init_logging(true); }, "More on stderr");
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  EngineOptions& engine = flags.engine;
+  const std::string group = "Model";
+  app.add_option("-m,--model", engine.model,
+                 "GGUF file or Hugging Face folder; without it, the model of scripts/get-model")
+      ->group(group);
+  app.add_option("-c,--ctx-size", engine.context_size,
+                 "Cache capacity in tokens (default: what prompt and -n need)")
+      ->group(group)
+      ->check(CLI::PositiveNumber);
+  app.add_option("-t,--threads", engine.threads,
+                 "Threads (default: the physical cores this process may use)")
+      ->group(group)
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--cache-type-k", engine.k_cache_type, "Type of cached K (short: -ctk)")
+      ->group(group)
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  app.add_option("--cache-type-v", engine.v_cache_type, "Type of cached V (short: -ctv)")
+      ->group(group)
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  app.add_option("--backend", engine.backend, "cpu or reference")
+      ->group(group)
+      ->check(CLI::IsMember({"cpu", "reference"}))
+      ->capture_default_str();
+  app.add_option("--rope-scaling", engine.rope.scaling,
+                 "none, linear or yarn (default: the model's)")
+      ->group(group)
+      ->check(CLI::IsMember({"none", "linear", "yarn"}));
+  app.add_option("--rope-scale", engine.rope.scale, "Context extension factor")
+      ->group(group)
+      ->check(CLI::PositiveNumber);
+  app.add_option("--rope-freq-base", engine.rope.freq_base, "RoPE base frequency")
+      ->group(group)
+      ->check(CLI::PositiveNumber);
+  app.add_option("--yarn-orig-ctx", engine.rope.yarn_original_context,
+                 "YaRN: the context the model was trained at")
+      ->group(group)
+      ->check(CLI::PositiveNumber);
+  add_output_flags(app, flags);
+}
+
+void add_method_flags(CLI::App& app, ModelFlags& flags) {
+  MethodOptions& method = flags.method;
+  const std::string group = "Attention";
+  std::vector<std::string> names;
+  for (const std::string_view name : method_names()) names.emplace_back(name);
+  app.add_option("--method", method.name,
+                 "What decode steps read: full, tidal, quest, window, oracle")
+      ->group(group)
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
+  app.add_option(
+         "--plan", method.plan,
+         "Preset (paper, tidal), plan line (\"full:0-1 select:2,12 budget:512\") or plan file")
+      ->group(group);
+  app.add_option("--budget", method.budget,
+                 "Rows a sparse layer reads, newest included: tokens (512) or a share (10%)")
+      ->group(group);
+  app.add_option("--min-context", method.min_context,
+                 "Below this length everything is read (default: where sparse starts to pay)")
+      ->group(group)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--correct-every", method.correct_every,
+                 "KV cache correction stride in tokens, 0 = off (default: the plan's)")
+      ->group(group)
+      ->check(CLI::NonNegativeNumber);
+}
+
+std::string model_path(const std::string& given) {
+  if (!given.empty()) return given;
+  namespace fs = std::filesystem;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path folder = cache != nullptr && *cache != '\0'
+                              ? fs::path(cache)
+                              : fs::path(home != nullptr ? home : ".") / ".cache";
+  const fs::path path = folder / "tidal" / kDefaultModelFile;
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) {
+    fail(ErrorCode::kNotFound,
+         "no model: {} is not there, run scripts/get-model or give one with -m", path.string());
+  }
+  return path.string();
+}
+
+std::string read_text(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::error_code ignored;
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path, ignored)) {
+    fail(ErrorCode::kNotFound, "cannot read {}: no such file, or not readable", path);
+  }
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<int32_t> read_tokens(const std::string& path) {
+  const Json json = Json::parse(read_text(path), nullptr, /*allow_exceptions=*/false);
+  const Json* ids = json.is_object() && json.contains("tokens") ? &json["tokens"] : &json;
+  std::vector<int32_t> tokens;
+  bool good = ids->is_array();
+  for (size_t i = 0; good && i < ids->size(); ++i) {
+    const Json& id = (*ids)[i];
+    good = id.is_number_unsigned() && id.get<uint64_t>() <= INT32_MAX;
+    if (good) tokens.push_back(id.get<int32_t>());
+  }
+  if (!good) {
+    fail(ErrorCode::kInvalidArgument,
+         "{} is not a list of token ids, give JSON such as [1, 2, 3] or {{\"tokens\": [1, 2, 3]}}",
+         path);
+  }
+  return tokens;
+}
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return interrupt_seen.load(); }
+void reset_interrupt() { interrupt_seen.store(false); }
+
+Json rows_json(const RowsReport& rows) {
+  return {{"read", rows.read}, {"total", rows.total}, {"share", rows.share()}};
+}
+
+std::string rows_text(const RowsReport& rows) {
+  return fmt::format("read {:.1f} % of the cache rows", 100 * rows.share());
+}
+
+}  // namespace tidal::cli

@@ -1,0 +1,133 @@
+// tidal generate: one prompt in, streamed text or one JSON object out.
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "base/fail.h"
+#include "cli/command.h"
+#include "cli/generation.h"
+#include "cli/progress.h"
+
+namespace tidal::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Flags {
+  ModelFlags model;
+  GenerationFlags generation;
+  std::string prompt;
+  std::string file;
+  std::string tokens_file;
+  bool chat = false;
+  std::string system_prompt;
+  std::string answer_prefix;
+  bool ignore_eos = false;
+};
+
+std::vector<int32_t> prompt_tokens(const Flags& flags, const std::string& text,
+                                   const Engine& engine) {
+  if (!flags.tokens_file.empty()) return read_tokens(flags.tokens_file);
+  if (!flags.chat) return engine.encode(text);
+  std::vector<Message> messages;
+  if (!flags.system_prompt.empty()) messages.push_back({"system", flags.system_prompt});
+  messages.push_back({"user", text});
+  return engine.encode_chat(messages, flags.answer_prefix);
+}
+
+Json completion_json(const Engine& engine, const Completion& completion, double load_ms) {
+  const auto n = static_cast<double>(completion.tokens.size());
+  return {{"model", engine.model_name()},
+          {"prompt_tokens", completion.prompt_tokens},
+          {"completion_tokens", completion.tokens.size()},
+          {"tokens", completion.tokens},
+          {"text", completion.text},
+          {"finish_reason", finish_reason_name(completion.finish_reason)},
+          {"method", completion.method},
+          {"plan", completion.plan},
+          {"rows", rows_json(completion.rows)},
+          {"corrections", completion.corrections},
+          {"timing",
+           {{"load_ms", load_ms},
+            {"prefill_ms", completion.prefill_ms},
+            {"decode_ms", completion.decode_ms},
+            {"prefill_tok_s",
+             per_second(static_cast<double>(completion.prompt_tokens), completion.prefill_ms)},
+            {"decode_tok_s", per_second(n - 1, completion.decode_ms)}}}};
+}
+
+int generate(Flags& flags) {
+  const int sources = !flags.tokens_file.empty() + (!flags.prompt.empty() || !flags.file.empty());
+  if (sources != 1) {
+    fail(ErrorCode::kInvalidArgument,
+         "give the prompt with -p TEXT, -f FILE (both: file, then text) or --tokens FILE");
+  }
+  std::string text = flags.file.empty() ? std::string() : read_text(flags.file);
+  text += flags.prompt;
+
+  const auto loading = Clock::now();
+  EngineOptions options = flags.model.engine;
+  options.model = model_path(options.model);
+  // A token is at least a byte of its text, so this holds any prompt; memory is taken only where
+  // the cache is written.
+  if (options.context_size == 0) {
+    const size_t most = flags.tokens_file.empty()
+                            ? text.size() + flags.system_prompt.size() + flags.answer_prefix.size()
+                            : read_tokens(flags.tokens_file).size();
+    options.context_size = static_cast<int64_t>(most) + kTemplateTokens +
+                           std::max<int64_t>(0, flags.generation.max_tokens);
+  }
+  Engine engine(options);
+  const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
+
+  Request request = make_request(flags.generation, flags.model.method);
+  request.prompt = prompt_tokens(flags, text, engine);
+  request.ignore_eos = flags.ignore_eos;
+  catch_interrupts();
+  const Completion completion = stream(engine, std::move(request), /*print=*/!flags.model.json);
+  if (flags.model.json) {
+    fmt::print("{}\n", completion_json(engine, completion, load_ms).dump());
+  } else {
+    fmt::print("\n");
+  }
+  fmt::print(stderr, "{}\n", closing_line(completion));
+  if (completion.finish_reason == FinishReason::kError) {
+    fail(ErrorCode::kExhausted, "{}", completion.error);
+  }
+  return interrupted() ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Work& work) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("generate", "Complete a prompt");
+  command->footer("Example: tidal generate -f book.txt -p 'Who is the narrator?' --chat -n 64");
+  const std::string group = "Prompt";
+  command->add_option("-p,--prompt", flags->prompt, "The prompt")->group(group);
+  command
+      ->add_option("-f,--file", flags->file, "Prompt from a file, - for stdin; -p comes after it")
+      ->group(group);
+  command->add_option("--tokens", flags->tokens_file, "Prompt as token ids, a JSON file")
+      ->group(group);
+  command->add_flag("--chat", flags->chat, "Wrap the prompt in the model's chat template")
+      ->group(group);
+  command->add_option("--system-prompt", flags->system_prompt, "System message (short: -sys)")
+      ->group(group)
+      ->needs("--chat");
+  command
+      ->add_option("--answer-prefix", flags->answer_prefix,
+                   "Begin the assistant's answer with this")
+      ->group(group)
+      ->needs("--chat");
+  add_generation_flags(*command, flags->generation);
+  command->add_flag("--ignore-eos", flags->ignore_eos, "Do not stop at the end-of-text token")
+      ->group("Generation");
+  add_method_flags(*command, flags->model);
+  add_model_flags(*command, flags->model);
+  command->callback([flags, &work] { work = [flags] { return generate(*flags); }; });
+}
+
+}  // namespace tidal::cli

@@ -1,0 +1,92 @@
+#include "cli/generation.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "cli/progress.h"
+
+namespace tidal::cli {
+
+void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
+  const std::string group = "Generation";
+  SamplingOptions& sampling = flags.sampling;
+  app.add_option("-n,--predict", flags.max_tokens, "Tokens to generate at most, -1: until full")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--temp", sampling.temperature, "Temperature, 0: always the most likely token")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--top-k", sampling.top_k, "Keep this many of the most likely tokens, 0: all")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--top-p", sampling.top_p, "Keep the most likely tokens up to this probability")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--min-p", sampling.min_p, "Drop tokens below this share of the best one")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("-s,--seed", sampling.seed, "Equal seeds give equal tokens")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--stop", flags.stop, "End the text before this string; may be repeated")
+      ->group(group)
+      ->allow_extra_args(false);
+}
+
+Request make_request(const GenerationFlags& flags, const MethodOptions& method) {
+  Request request;
+  request.max_tokens = flags.max_tokens;
+  request.sampling = flags.sampling;
+  request.stop = flags.stop;
+  request.attention = method;
+  return request;
+}
+
+Completion stream(Engine& engine, Request request, bool print) {
+  ProgressBar bar("reading the prompt", "tokens");
+  std::optional<Completion> result;
+  request.on_prefill = [&](int64_t done, int64_t total) {
+    done < total ? bar.update(done, total) : bar.clear();
+  };
+  request.on_token = [&](const TokenEvent& event) {
+    if (!print) return;
+    std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+    std::fflush(stdout);
+  };
+  request.on_finish = [&](const Completion& completion) { result = completion; };
+  const RequestId id = engine.submit(std::move(request));
+  while (!result.has_value()) {
+    if (interrupted()) engine.cancel(id);
+    const bool worked = engine.step();
+    TIDAL_CHECK(worked || result.has_value(), "a submitted request neither ran nor ended");
+  }
+  return *std::move(result);
+}
+
+double per_second(double count, double ms) { return ms > 0 ? 1000 * count / ms : 0; }
+
+std::string closing_line(const Completion& completion) {
+  const auto steps = static_cast<double>(completion.tokens.size()) - 1;
+  std::string line =
+      fmt::format("{} prompt tokens in {:.2f} s ({:.0f}/s), {} tokens", completion.prompt_tokens,
+                  completion.prefill_ms / 1000,
+                  per_second(static_cast<double>(completion.prompt_tokens), completion.prefill_ms),
+                  completion.tokens.size());
+  if (steps > 0) {
+    line += fmt::format(" at {:.2f} ms ({:.1f}/s)", completion.decode_ms / steps,
+                        per_second(steps, completion.decode_ms));
+  }
+  line += fmt::format("; {} {}", completion.method, rows_text(completion.rows));
+  if (completion.method != "full" && completion.rows.total > 0 &&
+      completion.rows.read == completion.rows.total) {
+    line += " (full attention: the context is within the budget or below --min-context)";
+  }
+  if (completion.corrections > 0) line += fmt::format(", {} corrections", completion.corrections);
+  return line;
+}
+
+}  // namespace tidal::cli

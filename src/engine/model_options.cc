@@ -1,0 +1,46 @@
+#include "engine/model_options.h"
+
+#include <filesystem>
+
+#include "base/fail.h"
+
+namespace tidal {
+
+RopeOverride rope_override(const RopeOptions& options) {
+  RopeOverride override;
+  if (options.scaling.has_value()) {
+    if (*options.scaling == "none") {
+      override.scaling = RopeScaling::kNone;
+    } else if (*options.scaling == "linear") {
+      override.scaling = RopeScaling::kLinear;
+    } else if (*options.scaling == "yarn") {
+      override.scaling = RopeScaling::kYarn;
+    } else {
+      fail(ErrorCode::kInvalidArgument, "--rope-scaling is '{}', give none, linear or yarn",
+           *options.scaling);
+    }
+  }
+  override.scale = options.scale;
+  override.freq_base = options.freq_base;
+  override.yarn_original_context = options.yarn_original_context;
+  return override;
+}
+
+DType cache_type(std::string_view name, std::string_view flag) {
+  if (name == "f16") return DType::kF16;
+  if (name == "bf16") return DType::kBF16;
+  if (name == "f32") return DType::kF32;
+  fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16 or f32", flag, name);
+}
+
+std::string plan_file_beside(const std::string& model_path) {
+  namespace fs = std::filesystem;
+  const fs::path path(model_path);
+  std::error_code ignored;
+  const fs::path plan = fs::is_directory(path, ignored)
+                            ? path / "plan.json"
+                            : fs::path(path).replace_extension("plan.json");
+  return fs::is_regular_file(plan, ignored) ? plan.string() : std::string();
+}
+
+}  // namespace tidal

@@ -1,0 +1,27 @@
+// StopMatcher: finds stop strings in streamed text and holds back what may still become one.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidal {
+
+class StopMatcher {
+ public:
+  explicit StopMatcher(std::vector<std::string> stops);  // empty strings are left out
+
+  // Takes more text and returns what may be shown now. After a match, matched() holds and nothing
+  // more comes out.
+  std::string push(std::string_view text);
+  // The held-back text, at the end.
+  std::string flush();
+  bool matched() const { return matched_; }
+
+ private:
+  std::vector<std::string> stops_;
+  std::string held_;
+  bool matched_ = false;
+};
+
+}  // namespace tidal
