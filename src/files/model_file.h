@@ -1,0 +1,40 @@
+// What the readers of model files share: a tensor as it lies in a file, and the checks that every
+// size in it passes. A TensorInfo is a view: the bytes belong to the file object that lists it and
+// live as long as that. Nothing here trusts a file; the readers check before they hand out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace tidal {
+
+inline constexpr size_t kMaxTensorDimensions = 4;
+
+struct TensorInfo {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;  // outermost first, i.e. [rows, cols] for a matrix
+  const std::byte* data;       // aligned to 8 bytes in GGUF, to nothing in safetensors
+  size_t bytes;                // exactly what dtype and shape need
+};
+
+// The product of the dimensions; nullopt when one is negative or the product overflows.
+std::optional<int64_t> element_count(std::span<const int64_t> shape);
+
+std::string shape_string(std::span<const int64_t> shape);  // "[576, 1536]"
+
+// "F32, F16, BF16, Q4_0, ...": every type tidal reads, for error messages.
+std::string supported_dtypes();
+
+// A string from a file as it may be shown to a person: quoted, escaped, cut to a length that fits
+// a line.
+std::string quoted(std::string_view text);
+
+}  // namespace tidal
