@@ -1,0 +1,40 @@
+#include "text/merge_table.h"
+
+#include <bit>
+
+#include "base/fail.h"
+
+namespace tidal {
+
+MergeTable::MergeTable(const std::vector<std::string>& merges,
+                       const std::function<int32_t(std::string_view)>& find,
+                       const std::string& source)
+    : entries_(std::bit_ceil(2 * merges.size() + 2)), mask_(entries_.size() - 1) {
+  if (merges.size() > UINT32_MAX) {
+    fail(ErrorCode::kUnsupported, "{}: {} merges are too many", source, merges.size());
+  }
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const std::string_view text = merges[rank];
+    const size_t space = text.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == text.size()) {
+      fail(ErrorCode::kCorrupt, "{}: merge {} (\"{}\") is not two tokens with a space between",
+           source, rank, text);
+    }
+    const std::string_view left = text.substr(0, space);
+    const std::string_view right = text.substr(space + 1);
+    const int32_t ids[3] = {find(left), find(right), find(std::string(left) + std::string(right))};
+    if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0) {
+      fail(ErrorCode::kCorrupt, "{}: merge {} (\"{}\") names a token the vocabulary does not have",
+           source, rank, text);
+    }
+    const uint64_t key = pack(ids[0], ids[1]);
+    size_t at = slot(key);
+    while (entries_[at].key != kEmpty && entries_[at].key != key) at = (at + 1) & mask_;
+    // Of two equal merges the first, the better one, counts.
+    if (entries_[at].key == kEmpty) {
+      entries_[at] = {key, {static_cast<uint32_t>(rank), ids[2]}};
+    }
+  }
+}
+
+}  // namespace tidal

@@ -1,0 +1,145 @@
+#include "text/spm.h"
+
+#include <bit>
+#include <cmath>
+
+#include "base/fail.h"
+#include "text/utf8.h"
+
+namespace tidal {
+namespace {
+
+// Floats in descending order as ascending integers.
+uint32_t rank_of_score(float score) {
+  const uint32_t bits = std::bit_cast<uint32_t>(score == 0.0f ? 0.0f : score);
+  const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  return ~ascending;
+}
+
+}  // namespace
+
+SentencePieceEncoder::SentencePieceEncoder(const TokenizerData& data, const Vocabulary& vocabulary)
+    : vocabulary_(vocabulary),
+      source_(data.source),
+      unk_(data.unk),
+      space_prefix_(data.add_space_prefix),
+      prefix_first_only_(data.space_prefix_first_only),
+      prefix_unless_space_(data.space_prefix_unless_space),
+      byte_fallback_(data.byte_fallback),
+      fuse_unknown_(data.fuse_unknown),
+      ignore_merges_(data.ignore_merges.value_or(false)) {
+  if (!data.merges.empty()) {
+    merges_.emplace(
+        data.merges, [&](std::string_view text) { return vocabulary.find_ordinary(text); },
+        data.source);
+    return;
+  }
+  if (data.scores.empty()) {
+    fail(ErrorCode::kCorrupt,
+         "{}: a \"llama\" tokenizer needs tokenizer.ggml.scores (or merges), and has neither",
+         data.source);
+  }
+  ranks_.reserve(data.scores.size());
+  for (size_t id = 0; id < data.scores.size(); ++id) {
+    if (std::isnan(data.scores[id])) {
+      fail(ErrorCode::kCorrupt, "{}: tokenizer.ggml.scores[{}] is not a number", data.source, id);
+    }
+    ranks_.push_back(rank_of_score(data.scores[id]));
+  }
+}
+
+void SentencePieceEncoder::encode(std::string_view text, bool is_first,
+                                  std::vector<TokenId>* ids) const {
+  const std::string marked = with_space_marks(text, is_first);
+  if (ignore_merges_) {
+    const TokenId whole = vocabulary_.find_ordinary(marked);
+    if (whole >= 0) return ids->push_back(whole);
+  }
+  MergeBuffers buffers;
+  add_symbols(marked, &buffers);
+  if (merges_) {
+    merge_symbols(&buffers, [&](const Symbol& a, const Symbol& b) {
+      return a.id < 0 || b.id < 0 ? Merge{0, -1} : merges_->lookup(a.id, b.id);
+    });
+  } else {
+    merge_symbols(&buffers, [&](const Symbol& a, const Symbol& b) {
+      const size_t length = size_t{a.length} + b.length;
+      if (length > vocabulary_.longest_ordinary()) return Merge{0, -1};
+      const TokenId id =
+          vocabulary_.find_ordinary(std::string_view(marked).substr(a.begin, length));
+      return id < 0 ? Merge{0, -1} : Merge{ranks_[id], id};
+    });
+  }
+  bool after_unknown = false;
+  for (const Symbol& symbol : buffers.symbols) {
+    if (symbol.length == 0) continue;
+    if (symbol.id >= 0) {
+      ids->push_back(symbol.id);
+    } else if (!(fuse_unknown_ && after_unknown)) {
+      append_unknown(std::string_view(marked).substr(symbol.begin, symbol.length), ids);
+    }
+    after_unknown = symbol.id < 0;
+  }
+}
+
+std::string SentencePieceEncoder::with_space_marks(std::string_view text, bool is_first) const {
+  std::string marked;
+  const bool begins_with_space = text.starts_with(' ') || text.starts_with(kSpaceMark);
+  if (space_prefix_ && !text.empty() && !(prefix_first_only_ && !is_first) &&
+      !(prefix_unless_space_ && begins_with_space)) {
+    marked = kSpaceMark;
+  }
+  return marked += replace_all(text, " ", kSpaceMark);
+}
+
+void SentencePieceEncoder::add_symbols(std::string_view text, MergeBuffers* buffers) const {
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Step step = read_utf8(text, at);
+    const bool whole = step.kind == Utf8Step::Kind::kCharacter;
+    const uint8_t length = whole ? step.length : 1;
+    const std::string_view character = text.substr(at, length);
+    const auto begin = static_cast<uint32_t>(at);
+    const TokenId id = whole ? vocabulary_.find_ordinary(character) : -1;
+    // With listed merges bytes are symbols from the start; with scores a character may still
+    // merge, though it is no token by itself.
+    if (id >= 0 || !merges_ || !add_bytes(character, begin, buffers)) {
+      buffers->add(begin, length, id);
+    }
+    at += length;
+  }
+}
+
+bool SentencePieceEncoder::add_bytes(std::string_view text, uint32_t at,
+                                     MergeBuffers* buffers) const {
+  if (!byte_fallback_) return false;
+  for (const char byte : text) {
+    if (vocabulary_.byte_token(static_cast<uint8_t>(byte)) < 0) return false;
+  }
+  for (size_t i = 0; i < text.size(); ++i) {
+    buffers->add(at + static_cast<uint32_t>(i), 1,
+                 vocabulary_.byte_token(static_cast<uint8_t>(text[i])));
+  }
+  return true;
+}
+
+void SentencePieceEncoder::append_unknown(std::string_view text, std::vector<TokenId>* ids) const {
+  bool has_bytes = byte_fallback_;
+  for (const char byte : text) {
+    has_bytes = has_bytes && vocabulary_.byte_token(static_cast<uint8_t>(byte)) >= 0;
+  }
+  if (has_bytes) {
+    for (const char byte : text) {
+      ids->push_back(vocabulary_.byte_token(static_cast<uint8_t>(byte)));
+    }
+  } else if (unk_ >= 0) {
+    ids->push_back(unk_);
+  } else {
+    fail(
+        ErrorCode::kUnsupported,
+        "{}: the text holds a character (first byte 0x{:02X}) for which the vocabulary has neither "
+        "a token, nor bytes, nor an unknown token",
+        source_, static_cast<uint8_t>(text[0]));
+  }
+}
+
+}  // namespace tidal
