@@ -46,6 +46,8 @@ class PagePool {
  private:
   KvLayout layout_;
   int64_t n_pages_;
+  size_t k_page_bytes_ = 0;  // one page of one layer
+  size_t v_page_bytes_ = 0;
   Buffer memory_;  // [n_layers, 2 (K, V), n_pages, kPageRows, n_kv_heads, head_dim]
   std::vector<int32_t> free_;
   std::vector<int32_t> references_;  // [n_pages]

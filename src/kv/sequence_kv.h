@@ -17,15 +17,16 @@ class SequenceKv {
   SequenceKv(PagePool& pool, int64_t max_length);
   ~SequenceKv();
   SequenceKv(SequenceKv&& other) noexcept;
-  SequenceKv& operator=(SequenceKv&&) = delete;
+  SequenceKv& operator=(SequenceKv&&) = delete;  // a moved-from sequence may only be destroyed
 
   int64_t length() const { return length_; }
   int64_t max_length() const { return max_length_; }
 
   // Pages that growing by n rows would take from the pool (copies on write included).
   int64_t pages_needed(int64_t n_rows) const;
-  // Makes n more rows writable and part of length(). False, changing nothing, when the pool has too
-  // few pages or max_length would be passed.
+  // Makes n more rows writable and part of length(), copying a shared last page that they would
+  // write into. False, changing nothing, when the pool has too few pages or max_length would be
+  // passed. To rewrite rows, truncate to before them and grow again.
   [[nodiscard]] bool grow(int64_t n_rows);
   // Keeps the first `length` rows (<= length()) and gives the other pages back.
   void truncate(int64_t length);
@@ -35,6 +36,8 @@ class SequenceKv {
   KvView view(int32_t layer) const;
 
  private:
+  bool last_page_needs_copy() const;
+
   PagePool* pool_;
   int64_t max_length_;
   int64_t length_ = 0;
