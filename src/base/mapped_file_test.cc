@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -81,6 +82,9 @@ TEST_F(MappedFileTest, SaysWhyItCannotOpen) {
   EXPECT_EQ(code_of(folder_ + "/absent"), ErrorCode::kNotFound);
   EXPECT_EQ(code_of(folder_), ErrorCode::kIo);
   EXPECT_EQ(code_of("/dev/null"), ErrorCode::kIo);
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(code_of(pipe), ErrorCode::kIo);
 }
 
 TEST_F(MappedFileTest, NamesAFileItMayNotRead) {

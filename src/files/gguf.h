@@ -43,7 +43,7 @@ enum class GgufType : uint32_t {
 struct GgufLine {
   std::string_view key;
   std::string type;   // "uint32", "string", "string[49152]"
-  std::string value;  // cut to max_length characters, control characters escaped
+  std::string value;  // cut to about max_length bytes, control characters escaped
 };
 
 class GgufFile {
@@ -90,20 +90,21 @@ class GgufFile {
   friend class GgufParser;
 
   const Entry* find_entry(std::string_view key) const;
-  const Entry* find_typed(std::string_view key, bool is_array) const;
+  const Entry* find_scalar(std::string_view key, std::string_view wanted) const;
+  const Entry* find_array(std::string_view key, std::string_view wanted) const;
   [[noreturn]] void fail_type(const Entry& entry, std::string_view wanted) const;
   [[noreturn]] void fail_absent(std::string_view key) const;
-  int64_t int_at(const Entry& entry, uint64_t i) const;
-  double float_at(const Entry& entry, uint64_t i) const;
+  int64_t int_at(const Entry& entry, uint64_t i, std::string_view wanted) const;
+  double float_at(const Entry& entry, uint64_t i, std::string_view wanted) const;
 
   std::string path_;
   std::optional<MappedFile> file_;
   uint32_t version_ = 0;
   uint64_t alignment_ = 32;
   std::vector<Entry> entries_;
-  std::vector<uint32_t> entries_by_key_;
+  std::vector<size_t> entries_by_key_;
   std::vector<TensorInfo> tensors_;
-  std::vector<uint32_t> tensors_by_name_;
+  std::vector<size_t> tensors_by_name_;
 };
 
 }  // namespace tidal

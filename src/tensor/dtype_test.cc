@@ -78,7 +78,8 @@ TEST_P(FormatTest, DecodesToTheBitLikeThePythonPackage) {
 
 TEST_P(FormatTest, EncodesToTheBitLikeThePythonPackage) {
   const Fixture fixture(GetParam());
-  if (fixture.encode_count == 0) GTEST_SKIP() << "gguf has no quantizer for this type";
+  const bool gguf_quantizes = dtype_info(GetParam()).block_size < 256;
+  ASSERT_EQ(fixture.encode_count > 0, gguf_quantizes);
   std::string out(fixture.encode_blocks.size(), '\0');
   encode_row(GetParam(), fixture.encode_values.data(), reinterpret_cast<std::byte*>(out.data()),
              fixture.encode_count);

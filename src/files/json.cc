@@ -1,0 +1,68 @@
+#include "files/json.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/fail.h"
+#include "base/mapped_file.h"
+#include "files/model_file.h"
+
+namespace tidal {
+namespace {
+
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxBytes = size_t{512} << 20;
+
+[[noreturn]] void fail_syntax(const std::string& name, std::string_view text, size_t n_read) {
+  const std::string_view before = text.substr(0, n_read > 0 ? n_read - 1 : 0);
+  const auto line = std::ranges::count(before, '\n') + 1;
+  const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  fail(ErrorCode::kCorrupt, "{}: not valid JSON at line {}, column {}", name, line,
+       before.size() - line_start + 1);
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, const std::string& name,
+                          DuplicateKeys duplicates) {
+  using Json = nlohmann::json;
+  if (text.size() > kMaxBytes) {
+    fail(ErrorCode::kUnsupported, "{}: {} bytes of JSON, at most {} are read", name, text.size(),
+         kMaxBytes);
+  }
+  std::vector<std::set<std::string>> open_objects;
+  const auto on_event = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    using Event = Json::parse_event_t;
+    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth) {
+      fail(ErrorCode::kCorrupt, "{}: JSON nested deeper than {} levels", name, kMaxDepth);
+    }
+    if (duplicates == DuplicateKeys::kKeepLast) return true;
+    if (event == Event::object_start) open_objects.emplace_back();
+    if (event == Event::object_end) open_objects.pop_back();
+    if (event == Event::key) {
+      const auto& key = parsed.get_ref<const std::string&>();
+      if (!open_objects.back().insert(key).second) {
+        fail(ErrorCode::kCorrupt, "{}: key {} appears twice", name, quote(key));
+      }
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text.begin(), text.end(), on_event);
+  } catch (const Json::parse_error& error) {
+    fail_syntax(name, text, error.byte);
+  } catch (const Json::exception&) {  // a number that fits no type
+    fail(ErrorCode::kCorrupt, "{}: the JSON holds a number out of range", name);
+  }
+}
+
+nlohmann::json read_json_file(const std::string& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  if (bytes.empty()) fail(ErrorCode::kCorrupt, "{}: the file is empty, not JSON", path);
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+}
+
+}  // namespace tidal

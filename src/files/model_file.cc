@@ -1,0 +1,45 @@
+#include "files/model_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/checked.h"
+
+namespace tidal {
+
+std::optional<int64_t> element_count(std::span<const int64_t> shape) {
+  int64_t count = 1;
+  bool empty = false;
+  for (const int64_t n : shape) {
+    if (n < 0) return std::nullopt;
+    // A zero must not hide that the other dimensions overflow.
+    if (n == 0) {
+      empty = true;
+    } else if (!checked_mul(count, n, &count)) {
+      return std::nullopt;
+    }
+  }
+  return empty ? 0 : count;
+}
+
+std::string shape_string(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+std::string supported_dtypes() {
+  std::string names;
+  for (const DTypeInfo& info : all_dtypes()) {
+    if (!names.empty()) names += ", ";
+    names += info.name;
+  }
+  return names;
+}
+
+std::string quote(std::string_view text, size_t max_length) {
+  if (text.size() <= max_length) return fmt::format("{:?}", text);
+  size_t end = max_length;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("{:?}...", text.substr(0, end));
+}
+
+}  // namespace tidal
