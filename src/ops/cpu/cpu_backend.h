@@ -3,11 +3,16 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "ops/backend.h"
 
 namespace tidal {
 
+// Throws Error for an unknown TIDAL_FORCE_TARGET and on an x86 processor without AVX2.
 std::unique_ptr<Backend> make_cpu_backend(int n_threads);
+
+// The instruction set a back end made now would use: "avx512_vnni".
+std::string_view cpu_target_name();
 
 }  // namespace tidal

@@ -1,0 +1,33 @@
+// Which instruction set the CPU back end's kernels use, chosen at run time.
+//
+// Values are ordered: each of the x86 ones includes those before it. TIDAL_FORCE_TARGET (avx2,
+// avx512, avx512_vnni, avx512_bf16) caps the choice. Every integer dot product is exact and every
+// float is added in the same order on all of them, so matrix products of quantized and of F32 and
+// F16 weights give the same bits whichever is chosen; BF16 weights differ on avx512_bf16.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace tidal::cpu {
+
+enum class Target : uint8_t {
+  kPortable,    // what the compiler assumes; AArch64: NEON
+  kAvx2,        // with FMA and F16C
+  kAvx512,      // F, BW, DQ, VL
+  kAvx512Vnni,  // and VNNI (Cascade Lake, Ice Lake, Zen 4)
+  kAvx512Bf16,  // and BF16 (Cooper Lake, Sapphire Rapids, Zen 4)
+};
+
+std::string_view target_name(Target target);
+
+// What this processor can run, weakest first. Empty on an x86 processor without AVX2.
+std::vector<Target> available_targets();
+
+// The best available target within TIDAL_FORCE_TARGET. Kernels that Highway dispatches follow it
+// from here on, in the whole process. Throws Error(kInvalidArgument) for an unknown value of
+// TIDAL_FORCE_TARGET, Error(kUnsupported) when the processor has no usable target.
+Target choose_target();
+
+}  // namespace tidal::cpu
