@@ -53,8 +53,7 @@ struct AttentionState {
   int64_t rows_total = 0;              // K rows (= V rows) full attention would have read
 
  private:
-  Selection selection_over(const Buffer& memory, int32_t n_lists, int64_t capacity) const;
-  int64_t bounds_floats(int64_t length) const;  // of one layer
+  size_t bounds_bytes(int64_t length) const;  // of one layer
 };
 
 // What one sequence does in one layer of one decode step. The default reads everything.

@@ -35,7 +35,8 @@ class AttentionRunner {
   void run(int32_t layer, std::span<const AttentionItem> items);
 
  private:
-  void add_decode(int32_t layer, const AttentionItem& item, float* scores);
+  void add(int32_t layer, const AttentionItem& item);
+  void add_scores(int32_t layer, LayerStep& step, AttentionState& state, AttendItem& attend);
 
   Backend& backend_;
   int32_t n_heads_;
