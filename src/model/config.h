@@ -1,33 +1,16 @@
 // Config: the shape of a decoder-only transformer, whatever file it came from.
 //
 // Filled by an architecture (model/arch/) from GGUF metadata or a Hugging Face config.json, then
-// checked by validate(): a Config that passes can be computed with.
+// checked by validate(): a Config that passes can be computed with. Whether the tensors are there
+// and have these shapes is checked when they are loaded.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
-#include "ops/backend.h"
+#include "model/rope.h"
 
 namespace tidal {
-
-enum class RopeScaling : uint8_t { kNone, kLinear, kYarn, kLlama3 };
-
-struct RopeConfig {
-  RopePairing pairing = RopePairing::kHalves;
-  double theta = 10000.0;
-  RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1.0;           // context extension s (linear, yarn, llama3)
-  int64_t original_context = 0;  // yarn, llama3: context the model was trained at
-  double yarn_beta_fast = 32.0;  // yarn: correction range
-  double yarn_beta_slow = 1.0;
-  double yarn_attention_factor = 0;  // 0: 0.1 ln(s) + 1
-  double llama3_low_freq_factor = 1.0;
-  double llama3_high_freq_factor = 4.0;
-  std::vector<float>
-      factors;  // [head_dim / 2] divisors of the frequencies (GGUF rope_freqs.weight)
-};
 
 struct Config {
   std::string architecture;  // "llama", "qwen2", "qwen3"
@@ -39,26 +22,21 @@ struct Config {
   int32_t head_dim = 0;
   int32_t d_ff = 0;
   int32_t vocab_size = 0;
-  int64_t context_length = 0;  // trained context
+  int64_t context_length = 0;  // trained context, or what the model's scaling extends it to
   float rms_epsilon = 1e-5f;
   bool qkv_bias = false;
   bool qk_norm = false;
   bool tied_output = false;
   RopeConfig rope;
+
+  int64_t q_size() const { return int64_t{n_heads} * head_dim; }
+  int64_t kv_size() const { return int64_t{n_kv_heads} * head_dim; }
 };
 
 // Throws Error(kCorrupt | kUnsupported) naming source and field.
 void validate(const Config& config, const std::string& source);
 
-// cos and sin of every rotated pair at one position. out: [2 (cos, sin), head_dim / 2]
-class RopeTable {
- public:
-  RopeTable(const RopeConfig& rope, int32_t head_dim);
-  void fill(int64_t position, float* out) const;
-
- private:
-  std::vector<double> frequencies_;  // [head_dim / 2]
-  double scale_ = 1.0;               // yarn's attention factor
-};
+// Changes rope, and context_length with it. Throws Error(kInvalidArgument) naming the option.
+void apply_override(const RopeOverride& override, Config* config);
 
 }  // namespace tidal

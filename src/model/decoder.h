@@ -61,9 +61,9 @@ class Decoder {
   std::span<const float> forward(const Batch& batch);
 
  private:
-  void attention_block(int32_t layer, const Batch& batch, int64_t n_rows);
-  void feed_forward_block(int32_t layer, int64_t n_rows);
+  void check_fits(const Batch& batch) const;
   void fill_rope(const Batch& batch);
+  void point_at_layer(int32_t layer, const Batch& batch);
   std::span<const float> logits(const Batch& batch);
 
   std::shared_ptr<const Model> model_;

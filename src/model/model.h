@@ -1,10 +1,12 @@
 // Model: configuration and weights of one loaded checkpoint.
 //
 // Owns the mapped files its weights point into. Immutable after load and shared by decoders.
+// Matrices stay in the file's type at the file's address, which may be unaligned.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,18 +39,12 @@ struct ModelWeights {
   Weight output;                       // [vocab_size, d_model]; the embedding when tied
 };
 
-struct RopeOverride {  // --rope-* options; what is not set stays the model's
-  std::optional<RopeScaling> scaling;
-  std::optional<double> scale;
-  std::optional<double> freq_base;
-  std::optional<int64_t> yarn_original_context;
-};
-
 class Model {
  public:
   // A GGUF file, a safetensors file or a Hugging Face folder. Throws Error naming file and field.
   static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {});
-  // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks.
+  // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks. Takes
+  // the memory that a file of it would. Throws Error(kInvalidArgument) naming the shapes there are.
   static std::shared_ptr<const Model> random(const std::string& shape, DType dtype, uint64_t seed);
 
   const std::string& path() const { return path_; }
@@ -57,12 +53,21 @@ class Model {
   size_t weight_bytes() const { return weight_bytes_; }            // all tensors
   size_t step_weight_bytes() const { return step_weight_bytes_; }  // read by one decoded token
 
+  // As the files list them; none for random weights.
+  std::span<const TensorInfo> tensors() const {
+    if (gguf_) return gguf_->tensors();
+    return safetensors_ ? safetensors_->tensors() : std::span<const TensorInfo>();
+  }
+
   // Where the tokenizer and chat template come from: one of these, or neither for random weights.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
   const std::string& hf_folder() const { return hf_folder_; }
 
  private:
   Model() = default;
+  void open_gguf(const std::string& path, const RopeOverride& rope);
+  void open_hf(const std::string& path, const RopeOverride& rope);
+  void count_bytes();
 
   std::string path_;
   Config config_;
@@ -72,7 +77,7 @@ class Model {
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsFolder> safetensors_;
   std::string hf_folder_;
-  std::vector<Buffer> converted_;  // norms and biases as float, random weights
+  std::vector<Buffer> converted_;  // norms and biases as float; random weights
 };
 
 }  // namespace tidal

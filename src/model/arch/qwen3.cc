@@ -1,0 +1,25 @@
+// Qwen3, dense: an RMS norm on every head of q and k, heads of 128 whatever the width.
+#include <string_view>
+
+#include "model/arch/architecture.h"
+
+namespace tidal {
+namespace {
+
+constexpr std::string_view kModelTypes[] = {"qwen3"};
+constexpr int32_t kDefaultHeadDim = 128;
+
+void complete_gguf(const GgufFile&, Config* config) { config->qk_norm = true; }
+
+void complete_hf(const JsonFields& json, Config* config) {
+  config->qk_norm = true;
+  if (!json.has("head_dim")) config->head_dim = kDefaultHeadDim;
+  refuse_true(json, "attention_bias");
+  refuse_sliding_window(json, false);
+}
+
+}  // namespace
+
+extern const Architecture kQwen3 = {"qwen3", kModelTypes, complete_gguf, complete_hf};
+
+}  // namespace tidal

@@ -1,0 +1,84 @@
+#include "model/model.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "base/fail.h"
+#include "files/json.h"
+#include "model/gguf_config.h"
+#include "model/hf_config.h"
+#include "model/weight_loader.h"
+
+namespace tidal {
+namespace {
+
+// Bytes of norms and biases: small, but they are read too.
+size_t vector_bytes(const Config& config, const LayerWeights& layer) {
+  int64_t n = 2 * int64_t{config.d_model};
+  if (layer.bq != nullptr) n += config.q_size() + 2 * config.kv_size();
+  if (layer.q_norm != nullptr) n += 2 * int64_t{config.head_dim};
+  return static_cast<size_t>(n) * sizeof(float);
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
+  std::shared_ptr<Model> model(new Model);
+  model->path_ = path;
+  if (std::filesystem::is_directory(path) || path.ends_with(".safetensors")) {
+    model->open_hf(path, rope);
+  } else {
+    model->open_gguf(path, rope);
+  }
+  model->count_bytes();
+  return model;
+}
+
+void Model::open_gguf(const std::string& path, const RopeOverride& rope) {
+  gguf_.emplace(GgufFile::open(path));
+  config_ = read_gguf_config(*gguf_);
+  apply_override(rope, &config_);
+  if (config_.name.empty()) config_.name = std::filesystem::path(path).stem();
+  const TensorSource source{path,
+                            [this](std::string_view name) { return gguf_->find_tensor(name); },
+                            gguf_->tensors(), &kGgufNames};
+  LoadedWeights loaded = load_weights(source, config_);
+  weights_ = std::move(loaded.weights);
+  converted_ = std::move(loaded.converted);
+}
+
+void Model::open_hf(const std::string& path, const RopeOverride& rope) {
+  const std::filesystem::path given(path);
+  const std::filesystem::path folder =
+      std::filesystem::is_directory(given) ? given : given.parent_path();
+  hf_folder_ = folder.empty() ? "." : folder.string();
+  const std::string config_path = (folder / "config.json").string();
+  config_ = read_hf_config(read_json_file(config_path), config_path);
+  apply_override(rope, &config_);
+  // "models/foo/" has an empty last component.
+  config_.name = std::filesystem::absolute(folder / "config.json").parent_path().filename();
+  safetensors_.emplace(SafetensorsFolder::open(path));
+  const TensorSource source{
+      path, [this](std::string_view name) { return safetensors_->find_tensor(name); },
+      safetensors_->tensors(), &kHfNames};
+  LoadedWeights loaded = load_weights(source, config_);
+  weights_ = std::move(loaded.weights);
+  converted_ = std::move(loaded.converted);
+}
+
+void Model::count_bytes() {
+  const size_t norm = static_cast<size_t>(config_.d_model) * sizeof(float);
+  step_weight_bytes_ = weights_.output.bytes() + norm;
+  for (const LayerWeights& layer : weights_.layers) {
+    step_weight_bytes_ += vector_bytes(config_, layer);
+    for (const Weight* weight :
+         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
+      step_weight_bytes_ += weight->bytes();
+    }
+  }
+  weight_bytes_ = step_weight_bytes_;
+  if (weights_.embedding.data != weights_.output.data) weight_bytes_ += weights_.embedding.bytes();
+  step_weight_bytes_ += weights_.embedding.row_bytes();
+}
+
+}  // namespace tidal

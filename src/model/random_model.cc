@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "base/fail.h"
+#include "base/parallel.h"
+#include "model/model.h"
+#include "model/shapes.h"
+
+namespace tidal {
+namespace {
+
+// A row is a window of this many extra blocks into one encoded sample: block-valid, cheap to fill,
+// and rarely equal to another row.
+constexpr int64_t kExtraBlocks = 4096;
+constexpr int64_t kRowsPerTask = 256;
+
+uint64_t mix(uint64_t x) {  // SplitMix64's finisher
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+class RandomFiller {
+ public:
+  RandomFiller(const std::string& shape, uint64_t seed, std::vector<Buffer>* owned)
+      : shape_(shape), seed_(seed), owned_(owned), pool_(default_threads()) {}
+
+  // Rows of variance `gain`² / cols: activations of unit variance keep it.
+  Weight matrix(DType dtype, int64_t rows, int64_t cols, double gain = 1.0) {
+    const DTypeInfo& info = dtype_info(dtype);
+    if (cols % info.block_size != 0) {
+      fail(ErrorCode::kInvalidArgument,
+           "shape {} has rows of {} weights, not a multiple of {}'s block of {}: choose another "
+           "type",
+           shape_, cols, info.name, info.block_size);
+    }
+    const size_t row_bytes = dtype_row_bytes(dtype, cols);
+    const size_t block_bytes = static_cast<size_t>(info.block_bytes);
+    const std::vector<std::byte> sample = encoded_sample(dtype, cols, gain);
+    Buffer& buffer = owned_->emplace_back(static_cast<size_t>(rows) * row_bytes);
+    std::byte* const data = buffer.data();
+    const uint64_t salt = mix(seed_ + owned_->size());
+    pool_.run((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
+      const int64_t end = std::min(rows, (task + 1) * kRowsPerTask);
+      for (int64_t r = task * kRowsPerTask; r < end; ++r) {
+        const uint64_t start = mix(salt + static_cast<uint64_t>(r)) % kExtraBlocks;
+        std::memcpy(data + static_cast<size_t>(r) * row_bytes, &sample[start * block_bytes],
+                    row_bytes);
+      }
+    });
+    return Weight{dtype, rows, cols, data};
+  }
+
+  const float* ones(int64_t n) {
+    Buffer& buffer = owned_->emplace_back(static_cast<size_t>(n) * sizeof(float));
+    std::fill_n(buffer.as<float>(), n, 1.0f);
+    return buffer.as<float>();
+  }
+
+ private:
+  std::vector<std::byte> encoded_sample(DType dtype, int64_t cols, double gain) {
+    const int64_t n = cols + kExtraBlocks * dtype_info(dtype).block_size;
+    std::mt19937_64 engine(mix(seed_ ^ owned_->size()));
+    std::normal_distribution<float> normal(
+        0.0f, static_cast<float>(gain / std::sqrt(static_cast<double>(cols))));
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& value : values) value = normal(engine);
+    std::vector<std::byte> encoded(dtype_row_bytes(dtype, n));
+    encode_row(dtype, values.data(), encoded.data(), n);
+    return encoded;
+  }
+
+  const std::string& shape_;
+  const uint64_t seed_;
+  std::vector<Buffer>* owned_;
+  ThreadPool pool_;
+};
+
+// Quantized files keep the output matrix, on which every logit hangs, in a finer type.
+DType output_type(DType dtype, int64_t cols) {
+  const DTypeInfo& info = dtype_info(dtype);
+  const DType fine = cols % dtype_info(DType::kQ6_K).block_size == 0 ? DType::kQ6_K : DType::kQ8_0;
+  const DTypeInfo& fine_info = dtype_info(fine);
+  const bool coarser =
+      info.block_bytes * fine_info.block_size < fine_info.block_bytes * info.block_size;
+  return coarser ? fine : dtype;
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype, uint64_t seed) {
+  std::shared_ptr<Model> model(new Model);
+  model->path_ = shape;
+  model->config_ = shape_config(shape);
+  const Config& c = model->config_;
+  validate(c, shape);
+  RandomFiller fill(shape, seed, &model->converted_);
+  ModelWeights& weights = model->weights_;
+  const DType output = output_type(dtype, c.d_model);
+  // An embedding of unit variance; tied, it is the output matrix too and its logits are wide.
+  const double embedding_gain = std::sqrt(static_cast<double>(c.d_model));
+  weights.embedding = c.tied_output ? fill.matrix(output, c.vocab_size, c.d_model)
+                                    : fill.matrix(dtype, c.vocab_size, c.d_model, embedding_gain);
+  weights.output = c.tied_output ? weights.embedding : fill.matrix(output, c.vocab_size, c.d_model);
+  weights.output_norm = fill.ones(c.d_model);
+  for (int32_t i = 0; i < c.n_layers; ++i) {
+    LayerWeights& layer = weights.layers.emplace_back();
+    layer.attention_norm = fill.ones(c.d_model);
+    layer.wq = fill.matrix(dtype, c.q_size(), c.d_model);
+    layer.wk = fill.matrix(dtype, c.kv_size(), c.d_model);
+    layer.wv = fill.matrix(dtype, c.kv_size(), c.d_model);
+    layer.wo = fill.matrix(dtype, c.d_model, c.q_size());
+    if (c.qk_norm) {
+      layer.q_norm = fill.ones(c.head_dim);
+      layer.k_norm = fill.ones(c.head_dim);
+    }
+    layer.ffn_norm = fill.ones(c.d_model);
+    layer.w_gate = fill.matrix(dtype, c.d_ff, c.d_model);
+    layer.w_up = fill.matrix(dtype, c.d_ff, c.d_model);
+    layer.w_down = fill.matrix(dtype, c.d_model, c.d_ff);
+  }
+  model->count_bytes();
+  return model;
+}
+
+}  // namespace tidal
