@@ -73,6 +73,8 @@ class TestCache {
     }
   }
 
+  TestCache(TestCache&&) = default;  // moved vectors keep their memory, which the planes point to
+
   const AttentionShape& shape() const { return shape_; }
   int64_t length() const { return length_; }
 
@@ -151,7 +153,7 @@ class TestSelection {
     head_map_ = std::move(head_map);
     if (!head_map_.empty()) selection_.head_map = head_map_.data();
   }
-  TestSelection(TestSelection&&) = default;  // moved vectors keep their memory
+  TestSelection(TestSelection&&) = default;  // as a cache
 
   Selection& get() { return selection_; }
   const Selection& get() const { return selection_; }
