@@ -48,6 +48,7 @@ struct Completion {
   FinishReason finish_reason = FinishReason::kLength;
   std::string error;  // with kError: what and why
   int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;  // of the prompt, from the conversation's last request
   std::string method;
   std::string plan;
   RowsReport rows;
@@ -67,6 +68,8 @@ struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
   bool ignore_eos = false;
+  // Not 0: requests with the same number reuse the cached rows of what their prompts share.
+  uint64_t conversation = 0;
   std::vector<std::string> stop;  // ends the text before any of these
   SamplingOptions sampling;
   MethodOptions attention;
@@ -88,6 +91,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   std::string model_name() const;
+  bool has_chat_template() const;
   int64_t context_size() const;  // tokens the cache holds
 
   // Text to tokens with the model's own begin token; control tokens in the text stay text.

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "engine/model_options.h"
 #include "engine/text_model.h"
 #include "eval/perplexity.h"
 
@@ -24,14 +25,13 @@ struct Flags {
   std::string per_token;
 };
 
-std::vector<int32_t> input_tokens(const Flags& flags, const std::string& model) {
+std::vector<int32_t> input_tokens(const Flags& flags, const Model& model) {
   if (flags.file.empty() == flags.tokens_file.empty()) {
     fail(ErrorCode::kInvalidArgument, "give the text with -f FILE or --tokens FILE");
   }
   std::vector<int32_t> tokens =
-      flags.tokens_file.empty()
-          ? load_tokenizer(*Model::load(model)).encode(read_text(flags.file), true, false)
-          : read_tokens(flags.tokens_file);
+      flags.tokens_file.empty() ? load_tokenizer(model).encode(read_text(flags.file), true, false)
+                                : read_tokens(flags.tokens_file);
   if (flags.max_tokens > 0) {
     if (tokens.size() < static_cast<size_t>(flags.max_tokens)) {
       fail(ErrorCode::kInvalidArgument, "the text has {} tokens, --max-tokens asks for {}",
@@ -48,19 +48,19 @@ std::vector<int32_t> input_tokens(const Flags& flags, const std::string& model) 
 }
 
 int eval_perplexity(const Flags& flags) {
-  EngineOptions options = flags.model.engine;
-  options.model = model_path(options.model);
-  const std::vector<int32_t> tokens = input_tokens(flags, options.model);
+  const EngineOptions& options = flags.model.engine;
+  const auto model = Model::load(model_path(options.model), rope_override(options.rope));
+  const std::vector<int32_t> tokens = input_tokens(flags, *model);
   const auto capacity = static_cast<int64_t>(tokens.size());
   if (options.context_size > 0 && options.context_size < capacity) {
     fail(ErrorCode::kExhausted, "the text has {} tokens, --ctx-size holds {}", capacity,
          options.context_size);
   }
-  Session session(options, flags.model.method, capacity);
+  Session session(model, options, flags.model.method, capacity);
   for (const int32_t id : tokens) {
-    if (id >= session.model().config().vocab_size) {
+    if (id >= model->config().vocab_size) {
       fail(ErrorCode::kInvalidArgument, "token {} is not in the vocabulary of {}", id,
-           session.model().config().vocab_size);
+           model->config().vocab_size);
     }
   }
   std::ofstream per_token;
@@ -87,7 +87,7 @@ int eval_perplexity(const Flags& flags) {
   if (per_token.is_open() && !per_token.flush()) {
     fail(ErrorCode::kIo, "cannot write {}: is the disk full?", flags.per_token);
   }
-  const Json json = {{"model", session.model().config().name},
+  const Json json = {{"model", model->config().name},
                      {"tokens", result.tokens},
                      {"nll", result.nll},
                      {"ppl", result.perplexity},

@@ -139,6 +139,7 @@ class Engine::Impl {
   const Model& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context_size() const { return context_size_; }
+  bool has_chat_template() const { return chat_template_.has_value(); }
 
  private:
   void check_fits(const Request& request, int64_t n_prompt) const {
@@ -272,6 +273,7 @@ Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(opti
 Engine::~Engine() = default;
 
 std::string Engine::model_name() const { return impl_->model().config().name; }
+bool Engine::has_chat_template() const { return impl_->has_chat_template(); }
 int64_t Engine::context_size() const { return impl_->context_size(); }
 
 std::vector<int32_t> Engine::encode(std::string_view text) const {

@@ -19,13 +19,29 @@ void Scheduler::admit(std::deque<std::unique_ptr<Sequence>>& waiting,
     if (reserved_pages_ + pages > pool_.n_pages()) return;
     reserved_pages_ += pages;
     next.pages_reserved = pages;
-    next.kv.emplace(pool_, next.max_length);
+    attach_cache(next);
     running.push_back(std::move(waiting.front()));
     waiting.pop_front();
   }
 }
 
+void Scheduler::attach_cache(Sequence& sequence) {
+  const uint64_t conversation = sequence.request.conversation;
+  if (conversation != 0) {
+    std::optional<SequenceKv> prefix = prefixes_.take(conversation, sequence.tokens);
+    if (prefix.has_value()) sequence.kv.emplace(*std::move(prefix));
+  }
+  if (!sequence.kv.has_value()) sequence.kv.emplace(pool_, pool_.n_pages() * kPageRows);
+  sequence.completion.reused_tokens = sequence.kv->length();
+}
+
 void Scheduler::release(Sequence& sequence) {
+  const uint64_t conversation = sequence.request.conversation;
+  if (conversation != 0 && sequence.kv.has_value() && sequence.kv->length() >= sequence.n_prompt) {
+    sequence.kv->truncate(sequence.n_prompt);
+    sequence.tokens.resize(static_cast<size_t>(sequence.n_prompt));
+    prefixes_.put(conversation, std::move(sequence.tokens), *std::move(sequence.kv));
+  }
   sequence.kv.reset();
   reserved_pages_ -= std::exchange(sequence.pages_reserved, 0);
 }
@@ -60,7 +76,8 @@ void Scheduler::schedule(Sequence& sequence, Work work, int32_t n_rows, Batch& b
     sequence.state.truncate(kv.length());
   }
   const int64_t first = kv.length();
-  const bool grown = kv.grow(n_rows);
+  bool grown = kv.grow(n_rows);
+  while (!grown && prefixes_.drop_oldest()) grown = kv.grow(n_rows);
   TIDAL_CHECK(grown, "pages were set aside at admission");
   const bool last_of_prompt = first + n_rows == sequence.n_prompt;
   const auto begin = sequence.tokens.begin() + first;

@@ -3,7 +3,8 @@
 // Every decoding sequence takes part, every due KV cache correction that fits, and one chunk of one
 // prompt, the oldest. A prompt is always cut at multiples of the chunk size, whatever else runs, so
 // its rows are the same bits in any company. Sequences are admitted oldest first, each with the
-// pages it can grow to set aside: one that was admitted never runs out.
+// pages it can grow to set aside: one that was admitted never runs out. Conversations keep the rows
+// of their last prompt as long as nobody else needs the pages.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/sequence.h"
+#include "kv/prefix_cache.h"
 #include "model/decoder.h"
 
 namespace tidal {
@@ -37,18 +39,20 @@ class Scheduler {
   // Moves waiting sequences to running while there is room.
   void admit(std::deque<std::unique_ptr<Sequence>>& waiting,
              std::vector<std::unique_ptr<Sequence>>& running);
-  // The pages of a sequence that ended are free again.
+  // The pages of a sequence that ended are free again, or kept for its conversation.
   void release(Sequence& sequence);
 
   // Grows or rewinds the caches of those that take part and fills the batch.
   std::span<const Scheduled> plan(std::span<const std::unique_ptr<Sequence>> running, Batch& batch);
 
  private:
+  void attach_cache(Sequence& sequence);
   void schedule(Sequence& sequence, Work work, int32_t n_rows, Batch& batch);
 
   SchedulerLimits limits_;
   PagePool& pool_;
-  int64_t reserved_pages_ = 0;
+  PrefixCache prefixes_;
+  int64_t reserved_pages_ = 0;  // of running sequences
   std::vector<Scheduled> scheduled_;
 };
 

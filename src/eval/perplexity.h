@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "eval/session.h"
+#include "engine/session.h"
 #include "tidal/engine.h"
 
 namespace tidal {

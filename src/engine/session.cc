@@ -1,6 +1,7 @@
-#include "eval/session.h"
+#include "engine/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "attention/registry.h"
 #include "base/check.h"
@@ -11,21 +12,26 @@
 
 namespace tidal {
 
-Session::Session(const EngineOptions& options, const MethodOptions& method, int64_t capacity)
+Session::Session(std::shared_ptr<const Model> model, const EngineOptions& options,
+                 const MethodOptions& method, int64_t capacity)
     : chunk_(options.prefill_chunk) {
-  const std::shared_ptr<const Model> model =
-      Model::load(options.model, rope_override(options.rope));
-  const Config& config = model->config();
   backend_ =
       make_backend(options.backend, options.threads > 0 ? options.threads : default_threads());
-  decoder_.emplace(model, *backend_, DecoderLimits{chunk_, 1, capacity, 1});
+  decoder_.emplace(std::move(model), *backend_, DecoderLimits{chunk_, 1, capacity, 1});
   pool_.emplace(decoder_->kv_layout(cache_type(options.k_cache_type, "--cache-type-k"),
                                     cache_type(options.v_cache_type, "--cache-type-v")),
                 (capacity + kPageRows - 1) / kPageRows);
   kv_.emplace(*pool_, capacity);
+  tokens_.reserve(static_cast<size_t>(capacity));
+  again_.reserve(static_cast<size_t>(chunk_));
+  set_method(method);
+}
+
+void Session::set_method(const MethodOptions& method) {
+  const Config& config = model().config();
   MethodOptions with_plan = method;
   if (with_plan.default_plan_file.empty()) {
-    with_plan.default_plan_file = plan_file_beside(options.model);
+    with_plan.default_plan_file = plan_file_beside(model().path());
   }
   method_ = make_method(with_plan, config.n_layers, config.n_heads, config.n_kv_heads);
   if (method_->correct_every() > chunk_) {
@@ -33,9 +39,23 @@ Session::Session(const EngineOptions& options, const MethodOptions& method, int6
          method_->correct_every(), chunk_);
   }
   AttentionShape shape = decoder_->attention_shape();
-  shape.max_length = capacity;
+  shape.max_length = kv_->max_length();
   state_ = method_->make_state(shape);
-  tokens_.reserve(static_cast<size_t>(capacity));
+  since_correction_ = 0;
+  corrections_ = 0;
+}
+
+void Session::truncate(int64_t length) {
+  kv_->truncate(length);
+  state_.truncate(length);
+  tokens_.resize(static_cast<size_t>(length));
+  since_correction_ = 0;
+}
+
+void Session::append_unwritten(int64_t n) {
+  const bool grown = kv_->grow(n);
+  TIDAL_CHECK(grown, "the session's capacity of {} tokens is passed", kv_->max_length());
+  tokens_.resize(tokens_.size() + static_cast<size_t>(n));
 }
 
 std::span<const float> Session::prefill(std::span<const int32_t> tokens, const Progress& progress) {
@@ -59,13 +79,9 @@ std::span<const float> Session::decode(int32_t token) {
 // KV cache correction (paper, section 3.3): the rows written by sparse steps are replaced by what
 // full attention writes for the same tokens.
 void Session::correct() {
-  const int64_t kept = kv_->length() - since_correction_;
-  kv_->truncate(kept);
-  state_.truncate(kept);
-  const std::vector<int32_t> again(tokens_.begin() + kept, tokens_.end());
-  tokens_.resize(static_cast<size_t>(kept));
-  forward(again, LogitRows::kNone, false);
-  since_correction_ = 0;
+  again_.assign(tokens_.end() - since_correction_, tokens_.end());
+  truncate(kv_->length() - since_correction_);
+  forward(again_, LogitRows::kNone, false);
   ++corrections_;
 }
 
