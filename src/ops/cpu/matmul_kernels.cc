@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/matmul_kernels.cc"
 #include "ops/cpu/simd_targets.h"
 // After simd_targets.h.
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

@@ -15,7 +15,7 @@ inline constexpr int kBlock = 32;           // columns that share a scale of x
 inline constexpr int kMaxTileRows = 16;     // lanes of the widest target
 inline constexpr int kMaxTileInputs = 512;  // rows of x a tile call takes
 inline constexpr int kPanelBlocks = 16;     // blocks of a row that a panel holds
-inline constexpr int kFloatPanelBlocks = 8;
+inline constexpr int kFloatPanelColumns = 256;
 
 // 32 elements of a row of x as x = scale * q, |q| <= 32767. Eight bits would not do: they cost
 // SmolLM2-135M 3.5 % of its top tokens, sixteen cost none and the same memory traffic. Of every
@@ -31,7 +31,7 @@ struct TileScratch {
   alignas(64) int8_t codes[kPanelBlocks][kBlock / 4][kMaxTileRows * 4];
   alignas(64) float scales[kPanelBlocks][2][kMaxTileRows];  // one per 16 columns, or [0] for 32
   alignas(64) float mins[kPanelBlocks][kMaxTileRows];
-  alignas(64) float values[kFloatPanelBlocks][kBlock][kMaxTileRows];
+  alignas(64) float values[kFloatPanelColumns][kMaxTileRows];
   alignas(64) float sums[kMaxTileInputs][kMaxTileRows];
 };
 

@@ -103,21 +103,24 @@ HWY_INLINE void add_blocks(const TileScratch* panel, int n_blocks, const Quantiz
   for (int i = 0; i < kInputs; ++i) hn::Store(sum[i], df, sums[i]);
 }
 
-// The same for float weights: each block of 32 columns is summed by itself, then added.
+// The same for float weights: each run of kRun columns is summed by itself, then added, which
+// leaves several sums to work on at once even for one row of x.
 template <int kInputs>
 HWY_INLINE void add_columns(const TileScratch* panel, int n_columns, const float* x,
                             int64_t x_stride, float (*sums)[kMaxTileRows]) {
+  constexpr int kRun = 8;
+  const float(*weights)[kMaxTileRows] = panel->values;
   VF sum[kInputs];
   for (int i = 0; i < kInputs; ++i) sum[i] = hn::Load(df, sums[i]);
-  for (int first = 0; first < n_columns; first += kBlock) {
-    const int n = HWY_MIN(kBlock, n_columns - first);
+  for (int first = 0; first < n_columns; first += kRun) {
     VF part[kInputs];
     for (int i = 0; i < kInputs; ++i) part[i] = hn::Zero(df);
-    for (int k = 0; k < n; ++k) {
-      const VF weight = hn::Load(df, panel->values[first / kBlock][k]);
+    const int end = HWY_MIN(first + kRun, n_columns);
+    for (int k = first; k < end; ++k) {
+      const VF weight = hn::Load(df, weights[k]);
       HWY_UNROLL(12)
       for (int i = 0; i < kInputs; ++i) {
-        part[i] = hn::MulAdd(hn::Set(df, x[i * x_stride + first + k]), weight, part[i]);
+        part[i] = hn::MulAdd(hn::Set(df, x[i * x_stride + k]), weight, part[i]);
       }
     }
     for (int i = 0; i < kInputs; ++i) sum[i] = hn::Add(sum[i], part[i]);
@@ -132,6 +135,14 @@ HWY_INLINE void for_inputs(int64_t first, int64_t n_inputs, const Add& add) {
   if constexpr (kInputs > 1) for_inputs<(kInputs > 8 ? 8 : kInputs / 2)>(first, n_inputs, add);
 }
 
+// The rows of the next tile follow this one's in memory. Sixteen streams are more than a processor
+// tracks by itself, one is not: while bytes [begin, begin + n) x kLanes of this tile are decoded,
+// fetch the same of the next. (Past the end of a weight a prefetch does nothing.)
+HWY_INLINE void prefetch_next_tile(const Tile& tile, int64_t begin, int64_t n) {
+  const uint8_t* next = tile.rows + kLanes * (static_cast<int64_t>(tile.row_bytes) + begin);
+  for (int64_t i = 0; i < n * kLanes; i += 64) hwy::Prefetch(next + i);
+}
+
 template <class Format>
 void multiply_quantized(const Tile& tile, TileScratch* scratch) {
   constexpr int kUnitBlocks = Format::kUnitBlocks;
@@ -141,8 +152,9 @@ void multiply_quantized(const Tile& tile, TileScratch* scratch) {
   for (int first = 0; first < n_blocks; first += step) {
     const int n = HWY_MIN(step, n_blocks - first);
     for (int b = 0; b < n; b += kUnitBlocks) {
-      const uint8_t* p = tile.rows + (first + b) / kUnitBlocks * Format::kUnitBytes;
-      Format::unpack(p, tile.row_bytes, scratch, b);
+      const int64_t offset = int64_t{(first + b) / kUnitBlocks} * Format::kUnitBytes;
+      prefetch_next_tile(tile, offset, Format::kUnitBytes);
+      Format::unpack(tile.rows + offset, tile.row_bytes, scratch, b);
     }
     const QuantizedBlock* x = tile.quantized + first;
     for_inputs<kMaxInputs>(0, tile.n_inputs, [&]<int kInputs>(int64_t i) {
@@ -154,11 +166,12 @@ void multiply_quantized(const Tile& tile, TileScratch* scratch) {
 template <class Format>
 void multiply_float(const Tile& tile, TileScratch* scratch) {
   constexpr int kColumns = Format::kColumns, kBytes = Format::kBytes;
-  float(*values)[kMaxTileRows] = scratch->values[0];
-  const int64_t step = tile.n_inputs <= kMaxInputs ? kBlock : kFloatPanelBlocks * kBlock;
+  float(*values)[kMaxTileRows] = scratch->values;
+  const int64_t step = tile.n_inputs <= kMaxInputs ? kBlock : kFloatPanelColumns;
   for (int64_t first = 0; first < tile.cols; first += step) {
     const int n = static_cast<int>(HWY_MIN(step, tile.cols - first));
     const uint8_t* p = tile.rows + first * kBytes;
+    prefetch_next_tile(tile, first * kBytes, n * kBytes);
     int k = 0;
     for (; k + kColumns <= n; k += kColumns) {
       Format::unpack(p + k * kBytes, tile.row_bytes, values + k);
