@@ -1,11 +1,12 @@
 // A GGUF file (version 2 or 3, little endian), checked in full when opened and then read in place.
 //
 // open() maps the file and keeps it mapped; string views, tensor data and TensorInfo pointers live
-// as long as the GgufFile (moving it keeps them valid). Reading is thread-safe. Everything in the
-// header is checked against the file's real size before use, memory used is bounded by that size,
-// and whatever does not hold is an Error that names file and field: kCorrupt when the file breaks
-// the format, kUnsupported for a version, byte order, split model, nested array or tensor type that
-// tidal does not read (any such tensor makes open() fail, since its size cannot be verified).
+// as long as the GgufFile (moving it keeps them valid). Reading is thread-safe. Every field of the
+// header is checked against the file's real size before use and bounds the memory taken; what does
+// not hold is an Error that names file and field: kCorrupt when the file breaks the format,
+// kUnsupported for a version, byte order, part of a split model, nested array or tensor type that
+// tidal does not read (one such tensor fails open(): its size cannot be verified). Keys and names
+// are printable ASCII; string values are any bytes: quote() them before showing them to a person.
 // A file that another process shortens while it is mapped is outside of what can be checked.
 #pragma once
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "files/error_test_util.h"
@@ -218,8 +219,14 @@ TEST(GgufHostileTest, PartsOfAModel) {
 }
 
 TEST(GgufHostileTest, NamesThatWouldSpoilATerminal) {
-  expect_unsupported(Writer(1, 0).tensor("\x1b]0;x\x07\n", {1}, 99, 0).align().zeros(32),
-                     {"\\x1b]0;x\\x07\\n"});
+  for (const auto& [name, shown] :
+       std::vector<std::pair<std::string, std::string>>{{"\x1b]0;x\x07\n", "\\x1b]0;x\\x07\\n"},
+                                                        {"caf\xc3\xa9", "caf\xc3\xa9"},
+                                                        {"\xff", "\\xff"},
+                                                        {std::string("a\0b", 3), "a\\x00b"}}) {
+    expect_corrupt(Writer(1, 0).tensor(name, {1}, 0, 0).align().zeros(32), {shown, "name"});
+    expect_corrupt(Writer(0, 1).entry(name, GgufType::kUint32, 1u), {shown, "key"});
+  }
 }
 
 // A complete file with one of everything, cut anywhere, with any one byte changed.

@@ -94,6 +94,10 @@ std::string_view GgufParser::read_name(const char* field) {
     fail(ErrorCode::kCorrupt, "{}: {} is {} bytes long, allowed are 1 to {}", where(), field,
          name.size(), kMaxNameLength);
   }
+  const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+  if (!std::ranges::all_of(name, printable)) {
+    fail(ErrorCode::kCorrupt, "{}: {} {} is not printable ASCII", where(), field, quote(name));
+  }
   return name;
 }
 

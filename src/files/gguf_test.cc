@@ -220,6 +220,18 @@ TEST(ModelFileTest, QuotesWhatAFileSays) {
   EXPECT_EQ(quote("plain"), "\"plain\"");
   EXPECT_EQ(quote("\x1b[31m\"\n"), "\"\\x1b[31m\\\"\\n\"");
   EXPECT_EQ(quote("\xff\xfe"), "\"\\xff\\xfe\"");
+  EXPECT_EQ(quote("a\\\t\x7f"), "\"a\\\\\\t\\x7f\"");
+  EXPECT_EQ(quote("\u20ac\U0001f30a"), "\"\u20ac\U0001f30a\"");
+  // Reordering marks, surrogates, overlong forms, past the last character, cut short.
+  EXPECT_EQ(quote("\u202e"), "\"\\xe2\\x80\\xae\"");
+  EXPECT_EQ(quote("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\"");
+  EXPECT_EQ(quote("\xc0\xaf\xe0\x80\xaf"), "\"\\xc0\\xaf\\xe0\\x80\\xaf\"");
+  EXPECT_EQ(quote("\xf4\x90\x80\x80"), "\"\\xf4\\x90\\x80\\x80\"");
+  EXPECT_EQ(quote("\xe2\x82"), "\"\\xe2\\x82\"");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string text = {static_cast<char>(byte), 'x'};
+    EXPECT_FALSE(quote(text).empty());
+  }
   EXPECT_EQ(quote("grüße", 3), "\"gr\"...");
   EXPECT_EQ(quote("grüße", 4), "\"grü\"...");
   EXPECT_EQ(shape_string(std::vector<int64_t>{576, 1536}), "[576, 1536]");
