@@ -16,6 +16,13 @@
 namespace tidal {
 namespace {
 
+// The bits of ThreadPool::state_.
+constexpr uint32_t kInside = 0x1fff;
+constexpr uint32_t kOpen = 0x2000;
+constexpr uint32_t kLoop = 0x4000;  // one step of the loop's number, which wraps
+
+constexpr uint32_t loop_of(uint32_t state) { return state & ~(kLoop - 1); }
+
 void cpu_relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -82,8 +89,8 @@ ThreadPool::ThreadPool(int n_threads)
 
 ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  state_.fetch_add(kLoop, std::memory_order_release);
+  state_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -105,30 +112,43 @@ void ThreadPool::run_erased(int64_t n_tasks, TaskFunction function, void* contex
   context_ = context;
   n_tasks_ = n_tasks;
   next_task_.store(0, std::memory_order_relaxed);
-  busy_.store(n_threads_ - 1, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  const uint32_t loop = loop_of(state_.load(std::memory_order_relaxed)) + kLoop;
+  state_.store(loop | kOpen, std::memory_order_release);
+  state_.notify_all();
   work(0);
-  for (int i = 0, left; (left = busy_.load(std::memory_order_acquire)) != 0; ++i) {
+  uint32_t state = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+  for (int i = 0; (state & kInside) != 0; ++i) {
     if (i < spins_) {
       cpu_relax();
     } else {
-      busy_.wait(left, std::memory_order_acquire);
+      state_.wait(state, std::memory_order_acquire);
     }
+    state = state_.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::worker_loop(int worker) {
-  uint32_t seen = 0;
+  uint32_t done = 0;  // the loop this worker last took part in
   for (;;) {
-    for (int i = 0; i < spins_ && generation_.load(std::memory_order_acquire) == seen; ++i) {
+    uint32_t state = state_.load(std::memory_order_acquire);
+    for (int i = 0; i < spins_ && loop_of(state) == done; ++i) {
       cpu_relax();
+      state = state_.load(std::memory_order_acquire);
     }
-    generation_.wait(seen, std::memory_order_acquire);
-    seen = generation_.load(std::memory_order_acquire);
+    if (loop_of(state) == done) {
+      state_.wait(state, std::memory_order_acquire);
+      continue;
+    }
     if (stop_.load(std::memory_order_relaxed)) return;
+    if ((state & kOpen) == 0) {  // too late for this one
+      done = loop_of(state);
+      continue;
+    }
+    if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
+    done = loop_of(state);
     work(worker);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    const uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if ((left & (kOpen | kInside)) == 0) state_.notify_all();
   }
 }
 

@@ -50,8 +50,8 @@ class ThreadPool {
   void* context_ = nullptr;
   int64_t n_tasks_ = 0;
   alignas(64) std::atomic<int64_t> next_task_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};  // bumped to start a loop, and to stop
-  alignas(64) std::atomic<int> busy_{0};             // workers that have not finished the loop
+  // The loop's number, whether it may still be joined, and how many workers are inside.
+  alignas(64) std::atomic<uint32_t> state_{0};
   std::atomic<bool> stop_{false};
 };
 
