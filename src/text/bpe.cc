@@ -1,17 +1,12 @@
 #include "text/bpe.h"
 
-#include <unordered_map>
-
 #include "base/fail.h"
 #include "text/byte_alphabet.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace tidal {
 namespace {
-
-// Words of a text repeat; longer ones hardly do.
-constexpr size_t kMaxCachedWord = 48;
-constexpr size_t kMaxCacheEntries = size_t{1} << 16;
 
 PreTokenizerPreset choose_preset(const TokenizerData& data) {
   if (!data.has_patterns) return find_pre_tokenizer(data.pre, data.source);
@@ -25,13 +20,13 @@ BytePairEncoder::BytePairEncoder(const TokenizerData& data, const Vocabulary& vo
       source_(data.source),
       preset_(choose_preset(data)),
       pre_tokenizer_(preset_.patterns, data.source),
-      merges_(
+      merges_(MergeTable::from_lines(
           data.merges,
           [&](std::string_view text) {
             const auto bytes = from_byte_alphabet(text);
             return bytes ? vocabulary.find_ordinary(*bytes) : -1;
           },
-          data.source),
+          data.source)),
       ignore_merges_(data.ignore_merges.value_or(preset_.ignore_merges)),
       add_space_prefix_(data.byte_level_space_prefix) {}
 
@@ -43,26 +38,10 @@ void BytePairEncoder::encode(std::string_view text, std::vector<TokenId>* ids) c
   }
   std::vector<std::string_view> words;
   pre_tokenizer_.split(text, &words);
-  struct Span {
-    size_t begin;
-    size_t end;
-  };
-  std::unordered_map<std::string_view, Span> cache;  // where in `ids` a word was encoded before
   MergeBuffers buffers;
-  for (const std::string_view word : words) {
-    if (word.size() > kMaxCachedWord) {
-      encode_word(word, &buffers, ids);
-      continue;
-    }
-    const auto known = cache.find(word);
-    if (known != cache.end()) {
-      for (size_t i = known->second.begin; i < known->second.end; ++i) ids->push_back((*ids)[i]);
-      continue;
-    }
-    const size_t begin = ids->size();
-    encode_word(word, &buffers, ids);
-    if (cache.size() < kMaxCacheEntries) cache.emplace(word, Span{begin, ids->size()});
-  }
+  encode_words(words, ids, [&](std::string_view word, std::vector<TokenId>* out) {
+    encode_word(word, &buffers, out);
+  });
 }
 
 void BytePairEncoder::encode_word(std::string_view word, MergeBuffers* buffers,

@@ -6,13 +6,23 @@
 
 namespace tidal {
 
-MergeTable::MergeTable(const std::vector<std::string>& merges,
-                       const std::function<int32_t(std::string_view)>& find,
-                       const std::string& source)
-    : entries_(std::bit_ceil(2 * merges.size() + 2)), mask_(entries_.size() - 1) {
+MergeTable::MergeTable(size_t max_entries)
+    : entries_(std::bit_ceil(2 * max_entries + 2)), mask_(entries_.size() - 1) {}
+
+void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
+  const uint64_t key = pack(left, right);
+  size_t at = slot(key);
+  while (entries_[at].key != kEmpty && entries_[at].key != key) at = (at + 1) & mask_;
+  if (entries_[at].key == kEmpty) entries_[at] = {key, merge};
+}
+
+MergeTable MergeTable::from_lines(const std::vector<std::string>& merges,
+                                  const std::function<int32_t(std::string_view)>& find,
+                                  const std::string& source) {
   if (merges.size() > UINT32_MAX) {
     fail(ErrorCode::kUnsupported, "{}: {} merges are too many", source, merges.size());
   }
+  MergeTable table(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const std::string_view text = merges[rank];
     const size_t space = text.find(' ', 1);
@@ -27,14 +37,9 @@ MergeTable::MergeTable(const std::vector<std::string>& merges,
       fail(ErrorCode::kCorrupt, "{}: merge {} (\"{}\") names a token the vocabulary does not have",
            source, rank, text);
     }
-    const uint64_t key = pack(ids[0], ids[1]);
-    size_t at = slot(key);
-    while (entries_[at].key != kEmpty && entries_[at].key != key) at = (at + 1) & mask_;
-    // Of two equal merges the first, the better one, counts.
-    if (entries_[at].key == kEmpty) {
-      entries_[at] = {key, {static_cast<uint32_t>(rank), ids[2]}};
-    }
+    table.insert(ids[0], ids[1], {static_cast<uint32_t>(rank), ids[2]});
   }
+  return table;
 }
 
 }  // namespace tidal

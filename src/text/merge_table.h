@@ -1,6 +1,5 @@
-// (left token, right token) -> rank and merged token, from a list of "left right" merges: a flat
-// open-addressing table, about 32 bytes a merge. Immutable and thread-safe. Construction throws
-// Error(kCorrupt) that names the merge which is malformed or not made of known tokens.
+// (left token, right token) -> rank and merged token: a flat open-addressing table, 32 to 64 bytes
+// an entry. Filled once, then immutable and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +14,16 @@ namespace tidal {
 
 class MergeTable {
  public:
-  // find: text of a token -> its id, or -1
-  MergeTable(const std::vector<std::string>& merges,
-             const std::function<int32_t(std::string_view)>& find, const std::string& source);
+  explicit MergeTable(size_t max_entries);
+
+  // From "left right" lines, best first; find gives the id of a token's text, or -1. Throws
+  // Error(kCorrupt) that names the merge which is malformed or not made of known tokens.
+  static MergeTable from_lines(const std::vector<std::string>& merges,
+                               const std::function<int32_t(std::string_view)>& find,
+                               const std::string& source);
+
+  // Of two entries for one pair the first counts.
+  void insert(int32_t left, int32_t right, Merge merge);
 
   Merge lookup(int32_t left, int32_t right) const {
     const uint64_t key = pack(left, right);

@@ -83,11 +83,10 @@ std::vector<std::string> pre_tokenizer_names() {
 }
 
 PreTokenizerPreset find_pre_tokenizer(const std::string& name, const std::string& source) {
+  const bool is_name = !name.empty() && name.find(' ') == std::string::npos;
   const std::string wanted = " " + name + " ";
   for (const Family& family : kFamilies) {
-    if (name.empty() || std::string_view(family.names).find(wanted) == std::string_view::npos) {
-      continue;
-    }
+    if (!is_name || std::string_view(family.names).find(wanted) == std::string_view::npos) continue;
     PreTokenizerPreset preset;
     for (const char* pattern : family.patterns) {
       if (pattern != nullptr) preset.patterns.push_back({.regex = pattern});

@@ -1,13 +1,17 @@
 #include "text/spm.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
 #include "base/fail.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace tidal {
 namespace {
+
+constexpr size_t kMaxIndexedUnion = 64;  // bytes; longer tokens are looked up by their text
 
 // Floats in descending order as ascending integers.
 uint32_t rank_of_score(float score) {
@@ -16,36 +20,75 @@ uint32_t rank_of_score(float score) {
   return ~ascending;
 }
 
+// Where the word at text[at] ends: before the first space mark that follows something else.
+size_t cut_after_word(std::string_view text, size_t at) {
+  while (text.substr(at).starts_with(kSpaceMark)) at += kSpaceMark.size();
+  return std::min(text.find(kSpaceMark, at), text.size());
+}
+
 }  // namespace
 
 SentencePieceEncoder::SentencePieceEncoder(const TokenizerData& data, const Vocabulary& vocabulary)
     : vocabulary_(vocabulary),
       source_(data.source),
+      merges_(MergeTable::from_lines(
+          data.merges, [&](std::string_view text) { return vocabulary.find_ordinary(text); },
+          data.source)),
       unk_(data.unk),
       space_prefix_(data.add_space_prefix),
       prefix_first_only_(data.space_prefix_first_only),
       prefix_unless_space_(data.space_prefix_unless_space),
       byte_fallback_(data.byte_fallback),
       fuse_unknown_(data.fuse_unknown),
-      ignore_merges_(data.ignore_merges.value_or(false)) {
-  if (!data.merges.empty()) {
-    merges_.emplace(
-        data.merges, [&](std::string_view text) { return vocabulary.find_ordinary(text); },
-        data.source);
-    return;
-  }
+      ignore_merges_(data.ignore_merges.value_or(false)),
+      cut_at_spaces_(tokens_end_before_marks()) {
+  if (!data.merges.empty()) return;
   if (data.scores.empty()) {
     fail(ErrorCode::kCorrupt,
          "{}: a \"llama\" tokenizer needs tokenizer.ggml.scores (or merges), and has neither",
-         data.source);
+         source_);
   }
+  rank_scores(data);
+  index_unions();
+}
+
+void SentencePieceEncoder::rank_scores(const TokenizerData& data) {
   ranks_.reserve(data.scores.size());
   for (size_t id = 0; id < data.scores.size(); ++id) {
     if (std::isnan(data.scores[id])) {
-      fail(ErrorCode::kCorrupt, "{}: tokenizer.ggml.scores[{}] is not a number", data.source, id);
+      fail(ErrorCode::kCorrupt, "{}: tokenizer.ggml.scores[{}] is not a number", source_, id);
     }
     ranks_.push_back(rank_of_score(data.scores[id]));
   }
+}
+
+// Looking up a pair of ids is several times as fast as looking up text.
+void SentencePieceEncoder::index_unions() {
+  struct Entry {
+    TokenId left;
+    TokenId right;
+    TokenId merged;
+  };
+  std::vector<Entry> entries;
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) {
+    const std::string_view text = vocabulary_.key(id);
+    if (text.size() > kMaxIndexedUnion || vocabulary_.find_ordinary(text) != id) continue;
+    for (size_t cut = 1; cut < text.size(); ++cut) {
+      const TokenId left = vocabulary_.find_ordinary(text.substr(0, cut));
+      const TokenId right = left < 0 ? -1 : vocabulary_.find_ordinary(text.substr(cut));
+      if (right >= 0) entries.push_back({left, right, id});
+    }
+  }
+  merges_ = MergeTable(entries.size());
+  for (const Entry& entry : entries) {
+    merges_.insert(entry.left, entry.right, {ranks_[entry.merged], entry.merged});
+  }
+}
+
+Merge SentencePieceEncoder::merge_by_text(std::string_view text) const {
+  if (text.size() > vocabulary_.longest_ordinary()) return {0, -1};
+  const TokenId id = vocabulary_.find_ordinary(text);
+  return id < 0 ? Merge{0, -1} : Merge{ranks_[id], id};
 }
 
 void SentencePieceEncoder::encode(std::string_view text, bool is_first,
@@ -56,27 +99,51 @@ void SentencePieceEncoder::encode(std::string_view text, bool is_first,
     if (whole >= 0) return ids->push_back(whole);
   }
   MergeBuffers buffers;
-  add_symbols(marked, &buffers);
-  if (merges_) {
-    merge_symbols(&buffers, [&](const Symbol& a, const Symbol& b) {
-      return a.id < 0 || b.id < 0 ? Merge{0, -1} : merges_->lookup(a.id, b.id);
-    });
-  } else {
-    merge_symbols(&buffers, [&](const Symbol& a, const Symbol& b) {
-      const size_t length = size_t{a.length} + b.length;
-      if (length > vocabulary_.longest_ordinary()) return Merge{0, -1};
-      const TokenId id =
-          vocabulary_.find_ordinary(std::string_view(marked).substr(a.begin, length));
-      return id < 0 ? Merge{0, -1} : Merge{ranks_[id], id};
-    });
+  encode_words(cut_words(marked), ids, [&](std::string_view word, std::vector<TokenId>* out) {
+    encode_word(word, &buffers, out);
+  });
+}
+
+bool SentencePieceEncoder::tokens_end_before_marks() const {
+  if (vocabulary_.find_ordinary(kSpaceMark) < 0) return false;
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) {
+    if (vocabulary_.type(id) == TokenType::kNormal &&
+        cut_after_word(vocabulary_.key(id), 0) != vocabulary_.key(id).size()) {
+      return false;
+    }
   }
+  return true;
+}
+
+std::vector<std::string_view> SentencePieceEncoder::cut_words(std::string_view text) const {
+  if (!cut_at_spaces_) return {text};
+  std::vector<std::string_view> words;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = cut_after_word(text, at);
+    words.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+void SentencePieceEncoder::encode_word(std::string_view text, MergeBuffers* buffers,
+                                       std::vector<TokenId>* ids) const {
+  buffers->symbols.clear();
+  add_symbols(text, buffers);
+  merge_symbols(buffers, [&](const Symbol& a, const Symbol& b) {
+    const size_t length = size_t{a.length} + b.length;
+    const bool known = a.id >= 0 && b.id >= 0;
+    if (known && (ranks_.empty() || length <= kMaxIndexedUnion)) return merges_.lookup(a.id, b.id);
+    if (ranks_.empty()) return Merge{0, -1};
+    return merge_by_text(text.substr(a.begin, length));
+  });
   bool after_unknown = false;
-  for (const Symbol& symbol : buffers.symbols) {
+  for (const Symbol& symbol : buffers->symbols) {
     if (symbol.length == 0) continue;
     if (symbol.id >= 0) {
       ids->push_back(symbol.id);
     } else if (!(fuse_unknown_ && after_unknown)) {
-      append_unknown(std::string_view(marked).substr(symbol.begin, symbol.length), ids);
+      append_unknown(text.substr(symbol.begin, symbol.length), ids);
     }
     after_unknown = symbol.id < 0;
   }
@@ -102,7 +169,7 @@ void SentencePieceEncoder::add_symbols(std::string_view text, MergeBuffers* buff
     const TokenId id = whole ? vocabulary_.find_ordinary(character) : -1;
     // With listed merges bytes are symbols from the start; with scores a character may still
     // merge, though it is no token by itself.
-    if (id >= 0 || !merges_ || !add_bytes(character, begin, buffers)) {
+    if (id >= 0 || !ranks_.empty() || !add_bytes(character, begin, buffers)) {
       buffers->add(begin, length, id);
     }
     at += length;

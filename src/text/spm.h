@@ -6,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -24,15 +23,21 @@ class SentencePieceEncoder {
   void encode(std::string_view text, bool is_first, std::vector<TokenId>* ids) const;
 
  private:
+  void encode_word(std::string_view text, MergeBuffers* buffers, std::vector<TokenId>* ids) const;
+  std::vector<std::string_view> cut_words(std::string_view text) const;
   std::string with_space_marks(std::string_view text, bool is_first) const;
   void add_symbols(std::string_view text, MergeBuffers* buffers) const;
   bool add_bytes(std::string_view text, uint32_t at, MergeBuffers* buffers) const;
+  bool tokens_end_before_marks() const;
+  void rank_scores(const TokenizerData& data);
+  void index_unions();
+  Merge merge_by_text(std::string_view text) const;
   void append_unknown(std::string_view text, std::vector<TokenId>* ids) const;
 
   const Vocabulary& vocabulary_;
   std::string source_;
-  std::vector<uint32_t> ranks_;       // [n_vocab], from scores; empty with merges
-  std::optional<MergeTable> merges_;  // from tokenizer.json
+  std::vector<uint32_t> ranks_;  // [n_vocab], from scores; empty where the file lists merges
+  MergeTable merges_;            // listed; or every pair of tokens whose union is a short token
   TokenId unk_;
   bool space_prefix_;
   bool prefix_first_only_;
@@ -40,6 +45,7 @@ class SentencePieceEncoder {
   bool byte_fallback_;
   bool fuse_unknown_;
   bool ignore_merges_;
+  bool cut_at_spaces_;  // no token reaches over the end of a word: words encode one by one
 };
 
 }  // namespace tidal

@@ -1,5 +1,5 @@
-// Test only: where data lies, and the tokenizer metadata of a GGUF file, read without checks beyond
-// its size (the real reader is in files/, which text/ does not know).
+// Test only: where data lies, and the tokenizer metadata of a GGUF file (its first 16 MB), read
+// without checks beyond its size (the real reader is in files/, which text/ does not know).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,12 +24,13 @@ inline std::string test_data(const std::string& path) {
 
 inline bool exists(const std::string& path) { return std::ifstream(path).good(); }
 
-inline std::string read_text(const std::string& path) {
+inline std::string read_text(const std::string& path, size_t max_bytes = size_t{1} << 24) {
   std::ifstream in(path, std::ios::binary);
   EXPECT_TRUE(in.good()) << path;
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
+  std::string text(max_bytes, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(max_bytes));
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
 }
 
 #define TIDAL_SKIP_WITHOUT(path) \

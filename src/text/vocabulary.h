@@ -25,13 +25,14 @@ class Vocabulary {
   bool contains(TokenId id) const { return id >= 0 && id < size(); }
 
   const std::string& piece(TokenId id) const { return pieces_[id]; }  // the bytes it stands for
+  // What merges work on: bytes for "gpt2", text with U+2581 for each space for "llama".
+  const std::string& key(TokenId id) const { return keys_.empty() ? pieces_[id] : keys_[id]; }
   TokenType type(TokenId id) const { return types_[id]; }
   bool is_control(TokenId id) const {
     return types_[id] == TokenType::kControl || types_[id] == TokenType::kUnknown;
   }
 
-  // Ordinary tokens only: text of a user never turns into another kind by way of merges. The key is
-  // what merges work on: bytes for "gpt2", text with U+2581 for each space for "llama".
+  // Ordinary tokens only: text of a user never turns into another kind by way of merges.
   TokenId find_ordinary(std::string_view key) const;  // -1: none
   // Control, unknown and user-defined tokens.
   TokenId find_special(std::string_view piece) const;                    // -1: none
