@@ -6,7 +6,8 @@
 //
 // Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
 // rows or items of the call, nor on the number of threads. Reductions are split by position.
-// Reading every row through a Selection gives the bits of reading all rows without one.
+// Reading every row through a Selection gives the bits of reading all rows without one. Attention
+// of one query and of a chunk may round differently (two kernels); chunks of any size agree.
 #pragma once
 
 #include <cstdint>

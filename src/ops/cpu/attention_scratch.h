@@ -15,14 +15,17 @@
 namespace tidal::cpu {
 
 enum class Area : uint8_t {
-  kTasks,       // first task of every item
+  kItems,       // the single-query items of a call
+  kPlans,       // per item: how it is cut into tasks
+  kTasks,       // per task, where the plan alone does not tell
+  kWalks,       // per item and KV head: the rows it reads
+  kUnion,       // rows read by the query heads of one KV head
+  kMembers,     // which head reads which of them
   kWorker,      // per worker: one chunk's scores, or one prefill tile
-  kPartials,    // attention of each chunk of rows: [n_chunks, n_heads, 2 + head_dim]
-  kUnion,       // rows read by a group of query heads, with who reads them
+  kPartials,    // attention over each chunk of rows
   kPooled,      // one score per list and candidate
   kHistograms,  // of pooled scores, per list and chunk
   kMoments,     // (maximum, sum of exponentials) of each head's scores, per chunk
-  kCandidates,  // scores that tie with the threshold's histogram bin
   kCount,
 };
 

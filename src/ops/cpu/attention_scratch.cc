@@ -1,0 +1,25 @@
+#include "ops/cpu/attention_scratch.h"
+
+#include <algorithm>
+
+#include "ops/cpu/attend_decode.h"
+#include "ops/cpu/attend_prefill.h"
+#include "ops/cpu/decode_plan.h"
+#include "ops/cpu/top_k.h"
+
+namespace tidal::cpu {
+
+std::byte* AttentionScratch::grown(Area area, size_t bytes) {
+  Buffer& buffer = areas_[static_cast<size_t>(area)];
+  if (buffer.size() < bytes) buffer = Buffer(bytes);
+  return buffer.data();
+}
+
+void AttentionScratch::reserve(const BackendLimits& limits, int n_threads) {
+  wave_rows_ = std::max(wave_rows_, limits.max_context);
+  reserve_decode(*this, limits, n_threads);
+  reserve_prefill(*this, limits, n_threads);
+  reserve_top_k(*this, limits, n_threads);
+}
+
+}  // namespace tidal::cpu

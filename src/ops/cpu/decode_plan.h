@@ -1,0 +1,63 @@
+// How the attention of single queries is cut into tasks.
+//
+// The rows a query reads are cut into chunks of kChunkRows, in the order of the list they stand in;
+// a task is one chunk for some of the KV heads. Where the query heads of a KV head read different
+// lists, their union is walked once and a bit per head and row says who reads it. The plan lives in
+// the scratch and is valid until the next call.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/parallel.h"
+#include "ops/backend.h"
+#include "ops/cpu/attention_scratch.h"
+
+namespace tidal::cpu {
+
+inline constexpr int64_t kChunkRows = 256;
+
+inline int64_t chunk_count(int64_t n_rows) { return (n_rows + kChunkRows - 1) / kChunkRows; }
+
+// The rows that one KV head, or all of them, read.
+struct Walk {
+  const int32_t* positions = nullptr;  // [n] ascending; null: 0..n-1
+  int64_t n = 0;
+  uint16_t* members = nullptr;  // null: all; else [group, member_stride], a bit per row
+  int64_t member_stride = 0;
+};
+
+struct DecodePlan {
+  const AttendItem* item = nullptr;
+  Walk* walks = nullptr;  // [n_kv_heads], or one that all share
+  bool shared = true;
+  int32_t heads_per_task = 0;  // KV heads
+  int32_t tasks_per_chunk = 0;
+  int64_t n_chunks = 0;  // of the longest walk
+  int64_t first_task = 0;
+  int64_t first_partial = 0;   // floats into the area of partial results
+  int64_t partial_stride = 0;  // floats from one chunk to the next
+
+  const Walk& walk(int32_t kv_head) const { return walks[shared ? 0 : kv_head]; }
+};
+
+struct DecodeCall {
+  std::span<DecodePlan> plans;
+  int64_t n_tasks = 0;
+  int64_t partial_floats = 0;
+  int32_t max_heads = 0;
+};
+
+// Partial results of a chunk: [n_heads, head_dim] sums of V, [n_heads] maxima, [n_heads] totals.
+inline int64_t partial_floats(int32_t n_heads, int32_t head_dim) {
+  return (int64_t{n_heads} * (head_dim + 2) + 15) / 16 * 16;
+}
+
+// Rows that the item reads at most, per KV head.
+int64_t rows_to_walk(const AttendItem& item);
+
+// Items with n_queries == 1 only. Builds the unions with the pool.
+DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
+                       std::span<const AttendItem* const> items);
+
+}  // namespace tidal::cpu

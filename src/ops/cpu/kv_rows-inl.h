@@ -1,0 +1,203 @@
+// Kernels over 16 rows of K or V given by their addresses: include once per target.
+//
+// Rows of every type become floats in registers, once for a tile of query heads. Arithmetic of a
+// (row, head) pair does not depend on its neighbours in the tile.
+#if defined(TIDAL_OPS_CPU_KV_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TIDAL_OPS_CPU_KV_ROWS_INL_H_
+#undef TIDAL_OPS_CPU_KV_ROWS_INL_H_
+#else
+#define TIDAL_OPS_CPU_KV_ROWS_INL_H_
+#endif
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/check.h"
+#include "ops/kv_view.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tidal::cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::CappedTag<float, 16>;
+using FloatVec = hn::Vec<FloatTag>;
+using Float4 = hn::CappedTag<float, 4>;
+using Float8 = hn::CappedTag<float, 8>;  // the tail of a head whose size is an odd multiple of 8
+inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
+inline constexpr bool kManyRegisters = HWY_TARGET != HWY_AVX2;
+inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
+inline constexpr int kValueVectors = kManyRegisters ? 4 : 2;
+
+template <class D>
+HWY_INLINE hn::Vec<D> load_floats(D d, const float* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::float16_t* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::bfloat16_t* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), p));
+}
+
+// Calls f with a null pointer to the element type.
+template <class F>
+HWY_INLINE void with_row_type(DType type, F&& f) {
+  switch (type) {
+    case DType::kF16:
+      return f(static_cast<const hwy::float16_t*>(nullptr));
+    case DType::kBF16:
+      return f(static_cast<const hwy::bfloat16_t*>(nullptr));
+    case DType::kF32:
+      return f(static_cast<const float*>(nullptr));
+    default:
+      TIDAL_CHECK(false, "cache rows of type {}", dtype_name(type));
+  }
+}
+
+// The sum of a vector's blocks of 4 lanes.
+template <class D>
+HWY_INLINE hn::Vec<Float4> sum_of_blocks(D /* d */, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return v;
+  } else {
+    const hn::Half<D> dh;
+    return sum_of_blocks(dh, hn::Add(hn::LowerHalf(dh, v), hn::UpperHalf(dh, v)));
+  }
+}
+
+// Lane j: the sum of vector j.
+HWY_INLINE hn::Vec<Float4> sums_of_4(FloatVec a, FloatVec b, FloatVec c, FloatVec e) {
+  const FloatTag d;
+  const hn::RepartitionToWide<FloatTag> dw;
+  const FloatVec ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
+  const FloatVec ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
+  const auto low = hn::InterleaveLower(dw, hn::BitCast(dw, ab), hn::BitCast(dw, ce));
+  const auto high = hn::InterleaveUpper(dw, hn::BitCast(dw, ab), hn::BitCast(dw, ce));
+  const FloatVec blocks = hn::Add(hn::BitCast(d, low), hn::BitCast(d, high));
+  return sum_of_blocks(d, blocks);
+}
+
+HWY_INLINE void prefetch_bytes(const std::byte* p, int n) {
+  for (int i = 0; i < n; i += 64) hwy::Prefetch(p + i);
+}
+
+// out[h * stride + i] = scale * (q_h · row i), 16 rows.
+template <typename T, int kHeads>
+HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byte* const* rows,
+                         size_t offset, float scale, float* out, int64_t stride) {
+  const FloatTag d;
+  const hn::Vec<Float4> scales = hn::Set(Float4(), scale);
+  for (int i = 0; i < kPageRows; i += 4) {
+    const T* row[4];
+    FloatVec sum[kHeads][4];
+    for (int r = 0; r < 4; ++r) {
+      row[r] = reinterpret_cast<const T*>(rows[i + r] + offset);
+      for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
+    }
+    int j = 0;
+    for (; j + kLanes <= n; j += kLanes) {
+      FloatVec k[4];
+      for (int r = 0; r < 4; ++r) k[r] = load_floats(d, row[r] + j);
+      for (int h = 0; h < kHeads; ++h) {
+        const FloatVec qv = hn::LoadU(d, q + h * n + j);
+        for (int r = 0; r < 4; ++r) sum[h][r] = hn::MulAdd(qv, k[r], sum[h][r]);
+      }
+    }
+    if constexpr (kLanes > 8) {
+      if (j < n) {
+        const Float8 d8;
+        for (int h = 0; h < kHeads; ++h) {
+          const auto qv = hn::LoadU(d8, q + h * n + j);
+          for (int r = 0; r < 4; ++r) {
+            const auto product = hn::Mul(qv, load_floats(d8, row[r] + j));
+            sum[h][r] = hn::Add(sum[h][r], hn::ZeroExtendVector(d, product));
+          }
+        }
+      }
+    }
+    for (int h = 0; h < kHeads; ++h) {
+      const auto sums = sums_of_4(sum[h][0], sum[h][1], sum[h][2], sum[h][3]);
+      hn::StoreU(hn::Mul(sums, scales), Float4(), out + h * stride + i);
+    }
+  }
+}
+
+// One slice of sum_rows: kVectors vectors of tag D, from element j on.
+template <class D, int kVectors, bool kMasked, typename T, int kHeads>
+HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* const* rows,
+                          int n_rows, size_t offset, int n, int j, float* acc) {
+  constexpr int kStep = static_cast<int>(hn::MaxLanes(D()));
+  hn::Vec<D> sum[kHeads][kVectors];
+  for (int h = 0; h < kHeads; ++h) {
+    for (int v = 0; v < kVectors; ++v) sum[h][v] = hn::LoadU(d, acc + h * n + j + v * kStep);
+  }
+  for (int i = 0; i < n_rows; ++i) {
+    const T* row = reinterpret_cast<const T*>(rows[i] + offset) + j;
+    hn::Vec<D> value[kVectors];
+    for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row + v * kStep);
+    for (int h = 0; h < kHeads; ++h) {
+      const auto weight = hn::Set(d, p[h * stride + i]);
+      for (int v = 0; v < kVectors; ++v) {
+        if constexpr (kMasked) {
+          const auto read = hn::Ne(weight, hn::Zero(d));
+          sum[h][v] = hn::MulAdd(weight, hn::IfThenElseZero(read, value[v]), sum[h][v]);
+        } else {
+          sum[h][v] = hn::MulAdd(weight, value[v], sum[h][v]);
+        }
+      }
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[h][v], d, acc + h * n + j + v * kStep);
+  }
+}
+
+// acc_h += sum over rows i of p[h * stride + i] * row i. With kMasked a weight of 0 means that the
+// head does not read the row: whatever it holds, even NaN, leaves no trace.
+template <typename T, int kHeads, bool kMasked>
+HWY_INLINE void sum_rows(const float* p, int64_t stride, const std::byte* const* rows, int n_rows,
+                         size_t offset, int n, float* acc /* [kHeads, n] */) {
+  const FloatTag d;
+  constexpr int kSlice = kValueVectors * kLanes;
+  int j = 0;
+  for (; j + kSlice <= n; j += kSlice) {
+    sum_slice<FloatTag, kValueVectors, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset, n, j,
+                                                           acc);
+  }
+  for (; j + kLanes <= n; j += kLanes) {
+    sum_slice<FloatTag, 1, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset, n, j, acc);
+  }
+  if constexpr (kLanes > 8) {
+    if (j < n) {
+      sum_slice<Float8, 1, kMasked, T, kHeads>(Float8(), p, stride, rows, n_rows, offset, n, j,
+                                               acc);
+    }
+  }
+}
+
+// Calls f(std::integral_constant<int, tile>, first head) for tiles that cover n heads.
+template <class F>
+HWY_INLINE void for_head_tiles(int n, F&& f) {
+  int h = 0;
+  for (; h + kHeadTile <= n; h += kHeadTile) f(std::integral_constant<int, kHeadTile>(), h);
+  if constexpr (kHeadTile > 3) {
+    if (n - h == 3) return f(std::integral_constant<int, 3>(), h);
+  }
+  if constexpr (kHeadTile > 2) {
+    if (n - h == 2) return f(std::integral_constant<int, 2>(), h);
+  }
+  if (n - h == 1) f(std::integral_constant<int, 1>(), h);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tidal::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard
