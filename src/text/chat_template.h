@@ -1,0 +1,70 @@
+// A model's chat template: messages in, prompt text out, as transformers.apply_chat_template.
+//
+// Immutable and thread-safe. Template and messages are untrusted; errors are those of jinja.h.
+//
+// The text is later tokenized with control tokens such as <|im_end|> in force, and a user must not
+// be able to write one. render_marked says of every byte whether it is content; pass its result and
+// the names of the model's control tokens to split_prompt, and encode each piece as it says. The
+// tokens are those of the plain text, except that what looks like a control token but holds even
+// one byte of content stays ordinary text. All strings of messages, tools and variables are
+// content; a role that is a plain word (letters, digits, _ and -) is not, since some templates
+// build a control token around it.
+#pragma once
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/jinja.h"
+#include "text/jinja_text.h"
+
+namespace tidal {
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+struct ChatOptions {
+  bool add_generation_prompt = true;
+  nlohmann::ordered_json tools;      // an array of JSON schemas; null: none
+  nlohmann::ordered_json variables;  // an object of further variables (enable_thinking); null: none
+  JinjaOptions jinja;
+};
+
+struct PromptPiece {
+  std::string text;
+  bool is_control;  // exactly one control token; else text in which none is to be parsed
+  bool operator==(const PromptPiece&) const = default;
+};
+
+class ChatTemplate {
+ public:
+  // The pieces are what the template sees as bos_token and eos_token; empty: undefined.
+  static ChatTemplate create(std::string_view source, std::string bos_piece, std::string eos_piece);
+
+  std::string render(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+
+  // messages: an array of objects, in the shape of the OpenAI API.
+  std::string render(const nlohmann::ordered_json& messages, const ChatOptions& options) const;
+  JinjaText render_marked(const nlohmann::ordered_json& messages, const ChatOptions& options) const;
+  JinjaText render_marked(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+
+ private:
+  ChatTemplate(JinjaTemplate jinja, std::string bos_piece, std::string eos_piece);
+
+  JinjaTemplate jinja_;
+  std::string bos_piece_;
+  std::string eos_piece_;
+};
+
+// Cuts a prompt at the control tokens that the template itself wrote: at each place the longest
+// name that fits. The pieces joined are the prompt; none is empty.
+std::vector<PromptPiece> split_prompt(const JinjaText& prompt,
+                                      std::span<const std::string> control_tokens);
+
+}  // namespace tidal
