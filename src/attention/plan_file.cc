@@ -1,7 +1,7 @@
 // The plan file: a plan line with the model it is for, and what a line cannot say.
 
 #include <algorithm>
-#include <array>
+#include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
@@ -36,8 +36,9 @@ const json& member(const json& object, const char* key, const std::string& where
 }
 
 int32_t whole_number(const json& value, const char* key, const std::string& where) {
-  // Only what fits 31 bits: the parser keeps non-negative numbers unsigned.
-  if (!value.is_number_unsigned() || value.get<uint64_t>() > INT32_MAX) {
+  const bool too_large = value.is_number_unsigned() && value.get<uint64_t>() > INT32_MAX;
+  if (!value.is_number_integer() || too_large || value.get<int64_t>() < 0 ||
+      value.get<int64_t>() > INT32_MAX) {
     fail(ErrorCode::kInvalidArgument, "{}: '{}' is not a whole number", where, key);
   }
   return value.get<int32_t>();
