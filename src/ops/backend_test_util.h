@@ -39,7 +39,8 @@ using Floats = std::vector<float, AlignedAllocator<float>>;
 
 class BackendTest : public testing::TestWithParam<std::string> {
  protected:
-  static std::unique_ptr<Backend> make(const BackendLimits& limits, int n_threads = 2) {
+  // One thread is the fastest for many small calls; some tests ask for more.
+  static std::unique_ptr<Backend> make(const BackendLimits& limits, int n_threads = 1) {
     std::unique_ptr<Backend> backend = make_backend(GetParam(), n_threads);
     backend->reserve(limits);
     return backend;

@@ -1,0 +1,165 @@
+// No operation allocates once reserve() has seen the largest shapes.
+//
+// Counts calls of operator new, from any thread, in the whole test program. Not inlined, lest the
+// compiler take malloc and delete for a mismatched pair.
+
+#include <atomic>
+#include <cstdlib>
+
+#include "ops/attention_test_util.h"
+
+namespace {
+
+std::atomic<int64_t> g_allocations{0};
+
+void* counted(void* memory) {
+  g_allocations.fetch_add(1, std::memory_order_relaxed);
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(size_t n) { return counted(std::malloc(n == 0 ? 1 : n)); }
+[[gnu::noinline]] void* operator new(size_t n, std::align_val_t alignment) {
+  const auto a = static_cast<size_t>(alignment);
+  return counted(std::aligned_alloc(a, (n + a) / a * a));
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+
+namespace tidal {
+namespace {
+
+constexpr AttentionShape kShape{9, 3, 64, DType::kF16, DType::kF16};
+constexpr int64_t kContext = 1500;
+constexpr int32_t kSequences = 4;
+constexpr int64_t kChunk = 24;
+constexpr int64_t kRows = kSequences + kChunk;
+
+template <typename Operation>
+int64_t allocations(Operation&& operation) {
+  const int64_t before = g_allocations.load();
+  operation();
+  return g_allocations.load() - before;
+}
+
+class AllocationTest : public BackendTest {
+ protected:
+  AllocationTest()
+      : backend_(make(limits_for(kShape, kContext, kSequences, kRows), 3)),
+        cache_(kShape, kContext, 1),
+        q_(random_normal(static_cast<size_t>(kRows * kShape.q_width()), 2)),
+        out_(q_.size()) {}
+
+  std::unique_ptr<Backend> backend_;
+  TestCache cache_;
+  Floats q_, out_;
+};
+TIDAL_FOR_EVERY_BACKEND(AllocationTest);
+
+TEST_P(AllocationTest, CountsAllocations) {
+  EXPECT_GT(allocations([] { Floats some(1000); }), 0);
+}
+
+TEST_P(AllocationTest, DenseOperations) {
+  constexpr int64_t kWidth = 512;  // of the 576 that are reserved
+  const Floats values = random_normal(96 * kWidth, 3);
+  Floats product(kRows * 96);
+  for (DType type : {
+#define TIDAL_FORMAT(name, ggml_type, block_size, block_bytes) DType::k##name,
+#include "tensor/formats.def"
+#undef TIDAL_FORMAT
+       }) {
+    std::vector<std::byte> bytes(dtype_row_bytes(type, 96 * kWidth));
+    encode_row(type, values.data(), bytes.data(), 96 * kWidth);
+    const Weight weight{.dtype = type, .rows = 96, .cols = kWidth, .data = bytes.data()};
+    const Linear linears[] = {{.weight = &weight, .out = product.data()},
+                              {.weight = &weight, .out = product.data(), .accumulate = true}};
+    for (int64_t n_rows : {int64_t{1}, int64_t{kSequences}, kRows}) {
+      EXPECT_EQ(allocations([&] { backend_->matmul(q_.data(), n_rows, linears); }), 0)
+          << dtype_name(type) << ", " << n_rows << " rows";
+    }
+    const int32_t ids[] = {5, 95, 0};
+    EXPECT_EQ(allocations([&] { backend_->embed(weight, ids, out_.data()); }), 0);
+  }
+  EXPECT_EQ(allocations([&] {
+              backend_->rms_norm(q_.data(), values.data(), kRows, 576, 1e-5f, out_.data());
+              backend_->rope(out_.data(), kRows, 9, 64, values.data(), RopePairing::kHalves);
+              backend_->swiglu(out_.data(), q_.data(), kRows * 576);
+            }),
+            0);
+}
+
+TEST_P(AllocationTest, AttentionOperations) {
+  const TestSelection per_head(std::vector<std::vector<int32_t>>(9, random_list(kContext, 300, 4)));
+  const TestSelection shared({random_list(kContext, 700, 5)});
+  Floats scores(9 * kContext), sums(static_cast<size_t>(kRows) * 9);
+  Floats bounds(94 * 2 * 192), page_scores(9 * 94);
+  RowsRead rows;
+  AttendItem item{.q = q_.data(),
+                  .out = out_.data(),
+                  .n_heads = 9,
+                  .first_position = kContext - 1,
+                  .kv = cache_.view(),
+                  .log_sum_exp = sums.data(),
+                  .rows = &rows};
+  std::vector<AttendItem> items(4, item);
+  items[0].scores = scores.data();
+  items[1].selection = &per_head.get();
+  items[2].selection = &shared.get();
+  items[3].n_queries = kChunk;
+  items[3].first_position = kContext - kChunk;
+  for (size_t i = 1; i < items.size(); ++i) items[i].out += i * 576;
+  const AppendItem append{.k = q_.data(),
+                          .v = q_.data() + kChunk * 192,
+                          .n_rows = kChunk,
+                          .first_position = kContext - kChunk,
+                          .kv = cache_.view()};
+  const ScoreItem score{
+      .q = q_.data(), .n_heads = 9, .kv = cache_.view(), .scores = scores.data(), .rows = &rows};
+  const PageBoundsItem update{.kv = cache_.view(), .bounds = bounds.data()};
+  const ScorePagesItem pages{.q = q_.data(),
+                             .bounds = bounds.data(),
+                             .n_heads = 9,
+                             .n_kv_heads = 3,
+                             .head_dim = 64,
+                             .n_pages = 94,
+                             .scores = page_scores.data(),
+                             .rows = &rows};
+  EXPECT_EQ(allocations([&] { backend_->append({&append, 1}); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->attend(items); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->score({&score, 1}); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->update_page_bounds({&update, 1}); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->score_pages({&pages, 1}); }), 0);
+}
+
+TEST_P(AllocationTest, TopK) {
+  const Floats scores = random_normal(9 * kContext, 6);
+  for (HeadScope scope : {HeadScope::kQueryHead, HeadScope::kKvHead, HeadScope::kAll}) {
+    for (Pooling pooling : {Pooling::kRaw, Pooling::kSoftmax}) {
+      TestSelection selection(list_count(scope, 9, 3), 256);
+      const TopKItem item{.scores = scores.data(),
+                          .n_heads = 9,
+                          .n_kv_heads = 3,
+                          .n_candidates = kContext,
+                          .scope = scope,
+                          .pooling = pooling,
+                          .budget = 256,
+                          .sinks = 4,
+                          .recent = 32,
+                          .n_rows = kContext,
+                          .selection = &selection.get()};
+      EXPECT_EQ(allocations([&] { backend_->top_k({&item, 1}); }), 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tidal
