@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -204,6 +205,25 @@ TEST(GgufTest, ReadsTheVocabulariesOfOtherTools) {
     ++n_files;
   }
   EXPECT_GT(n_files, 0);
+}
+
+TEST(GgufTest, ReadsTheDefaultModel) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string folder = cache != nullptr  ? cache
+                             : home != nullptr ? std::string(home) + "/.cache"
+                                               : "";
+  const std::string path = folder + "/tidal/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  const GgufFile file = GgufFile::open(path);
+  EXPECT_EQ(file.require_string("general.architecture"), "llama");
+  EXPECT_EQ(file.require_int("llama.block_count"), 30);
+  EXPECT_EQ(file.require_strings("tokenizer.ggml.tokens").size(), 49152u);
+  const TensorInfo* embedding = file.find_tensor("token_embd.weight");
+  ASSERT_NE(embedding, nullptr);
+  EXPECT_EQ(embedding->dtype, DType::kQ8_0);
+  EXPECT_THAT(embedding->shape, ElementsAre(49152, 576));
+  EXPECT_EQ(file.find_tensor("blk.29.ffn_down.weight")->dtype, DType::kQ4_1);
 }
 
 TEST(ModelFileTest, CountsElements) {
