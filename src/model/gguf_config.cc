@@ -93,7 +93,7 @@ void read_rope(const GgufFile& file, const Keys& keys, Config* config) {
   } else {
     fail(ErrorCode::kUnsupported,
          "{}: {} {} is not supported; supported are none, linear, yarn, and the factors of {}",
-         file.path(), keys.key("rope.scaling.type"), tidal::quoted(type), kGgufRopeFactors);
+         file.path(), keys.key("rope.scaling.type"), quote(type), kGgufRopeFactors);
   }
 }
 

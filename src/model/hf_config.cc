@@ -77,7 +77,7 @@ void read_rope_scaling(const JsonFields& json, Config* config) {
   } else {
     fail(ErrorCode::kUnsupported,
          "{}: rope scaling {} is not supported; supported are default, linear, yarn, llama3",
-         json.source(), tidal::quoted(type));
+         json.source(), quote(type));
   }
 }
 
@@ -109,7 +109,7 @@ Config read_hf_config(const nlohmann::json& root, const std::string& source) {
   if (const auto activation = json.find_string("hidden_act");
       activation.value_or("silu") != "silu") {
     fail(ErrorCode::kUnsupported, "{}: hidden_act {} is not supported; supported is silu", source,
-         tidal::quoted(*activation));
+         quote(*activation));
   }
   Config config;
   config.architecture = architecture.name;

@@ -25,7 +25,8 @@ size_t vector_bytes(const Config& config, const LayerWeights& layer) {
 std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
   std::shared_ptr<Model> model(new Model);
   model->path_ = path;
-  if (std::filesystem::is_directory(path) || path.ends_with(".safetensors")) {
+  if (std::filesystem::is_directory(path) || path.ends_with(".safetensors") ||
+      path.ends_with(".safetensors.index.json")) {
     model->open_hf(path, rope);
   } else {
     model->open_gguf(path, rope);

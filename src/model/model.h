@@ -41,7 +41,8 @@ struct ModelWeights {
 
 class Model {
  public:
-  // A GGUF file, a safetensors file or a Hugging Face folder. Throws Error naming file and field.
+  // A GGUF file, or a Hugging Face folder or a safetensors file (or index) in it. Throws Error
+  // naming file and field.
   static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {});
   // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks. Takes
   // the memory that a file of it would. Throws Error(kInvalidArgument) naming the shapes there are.

@@ -106,7 +106,7 @@ class Loader {
       if (used_.contains(&tensor) || tensor.name.ends_with("rotary_emb.inv_freq")) continue;
       fail(ErrorCode::kUnsupported,
            "{}: tensor {} belongs to no {} model with {} layers that tidal knows", source_.path,
-           tidal::quoted(tensor.name), config_.architecture, config_.n_layers);
+           quote(tensor.name), config_.architecture, config_.n_layers);
     }
   }
 

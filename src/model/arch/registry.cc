@@ -32,7 +32,7 @@ const Architecture& architecture_of_gguf(const GgufFile& file) {
     if (architecture->name == name) return *architecture;
   }
   fail(ErrorCode::kUnsupported, "{}: general.architecture {} is not supported; supported are {}",
-       file.path(), tidal::quoted(name), join(", ", [](auto&& add) {
+       file.path(), quote(name), join(", ", [](auto&& add) {
          for (const Architecture* architecture : kArchitectures) add(architecture->name);
        }));
 }
@@ -44,7 +44,7 @@ const Architecture& architecture_of_hf(const JsonFields& json) {
     if (std::find(types.begin(), types.end(), type) != types.end()) return *architecture;
   }
   fail(ErrorCode::kUnsupported, "{}: model_type {} is not supported; supported are {}",
-       json.source(), tidal::quoted(type), join(", ", [](auto&& add) {
+       json.source(), quote(type), join(", ", [](auto&& add) {
          for (const Architecture* architecture : kArchitectures) {
            for (const std::string_view known : architecture->hf_model_types) add(known);
          }
@@ -63,7 +63,7 @@ void refuse_sliding_window(const JsonFields& json, bool on_by_default) {
   for (const std::string& type : json.find_strings("layer_types")) {
     if (type != "full_attention") {
       fail(ErrorCode::kUnsupported, "{}: layer_types: {} is not supported; supported is {}",
-           json.source(), tidal::quoted(type), "full_attention");
+           json.source(), quote(type), "full_attention");
     }
   }
 }
