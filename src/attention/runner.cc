@@ -23,7 +23,7 @@ AttentionRunner::AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_
 }
 
 void AttentionRunner::run(int32_t layer, std::span<const AttentionItem> items) {
-  TIDAL_CHECK(items.size() <= static_cast<size_t>(max_sequences_));
+  TIDAL_CHECK(items.size() <= static_cast<size_t>(max_sequences_), "{} items", items.size());
   steps_.clear();
   attend_.clear();
   attend_picks_.clear();

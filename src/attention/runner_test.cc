@@ -1,0 +1,286 @@
+// The runner: batches of mixed work, one call per operation, no allocation, cost of a sparse layer.
+
+#include "attention/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+#include <new>
+#include <string>
+
+#include "attention/registry.h"
+#include "attention/test_sequence.h"
+
+namespace {
+
+// Allocations made by this thread while it counts them.
+thread_local bool counting = false;
+thread_local int64_t allocations = 0;
+
+}  // namespace
+
+// Not inlined: GCC would otherwise see free() meet operator new and warn.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  if (counting) ++allocations;
+  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace tidal {
+namespace {
+
+using testing_support::TestSequence;
+using testing_support::TestShape;
+
+// Counts the calls of each operation; what the back end itself allocates is its own affair.
+class CountingBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "counting"; }
+  int threads() const override { return 1; }
+  void reserve(const BackendLimits& limits) override { inner_->reserve(limits); }
+  void embed(const Weight&, std::span<const int32_t>, float*) override {}
+  void rms_norm(const float*, const float*, int64_t, int64_t, float, float*) override {}
+  void matmul(const float*, int64_t, std::span<const Linear>) override {}
+  void rope(float*, int64_t, int32_t, int32_t, const float*, RopePairing) override {}
+  void swiglu(float*, const float*, int64_t) override {}
+  void append(std::span<const AppendItem>) override {}
+  void attend(std::span<const AttendItem> items) override {
+    count(attend_calls, items, [&] { inner_->attend(items); });
+  }
+  void score(std::span<const ScoreItem> items) override {
+    count(score_calls, items, [&] { inner_->score(items); });
+  }
+  void top_k(std::span<const TopKItem> items) override {
+    count(top_k_calls, items, [&] { inner_->top_k(items); });
+  }
+  void update_page_bounds(std::span<const PageBoundsItem> items) override {
+    count(bounds_calls, items, [&] { inner_->update_page_bounds(items); });
+  }
+  void score_pages(std::span<const ScorePagesItem> items) override {
+    count(score_pages_calls, items, [&] { inner_->score_pages(items); });
+  }
+
+  int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0;
+
+ private:
+  template <typename Items, typename F>
+  static void count(int& calls, const Items& items, F&& run) {
+    EXPECT_FALSE(items.empty());
+    ++calls;
+    const bool was_counting = std::exchange(counting, false);
+    run();
+    counting = was_counting;
+  }
+
+  std::unique_ptr<Backend> inner_ = make_reference_backend();
+};
+
+std::shared_ptr<const AttentionMethod> method(const TestShape& shape, const std::string& name,
+                                              const std::string& plan) {
+  MethodOptions options;
+  options.name = name;
+  options.plan = plan;
+  options.min_context = 0;
+  return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads);
+}
+
+constexpr std::pair<const char*, const char*> kMixed[] = {
+    {"full", ""},
+    {"window", "budget:30 sinks:2"},
+    {"quest", "full:0 budget:48"},
+    {"oracle", "full:0-1 budget:40 scope:kv"},
+    {"tidal", "full:0-1 select:2,4 budget:32 scope:q"},
+    {"tidal", "full:0 select:1,4 budget:16 scope:all pool:softmax own:on sinks:2"},
+    {"tidal", "full:none select:0,3 budget:10% scope:kv own:on"},
+};
+
+std::vector<std::unique_ptr<TestSequence>> mixed_sequences(const TestShape& shape) {
+  std::vector<std::unique_ptr<TestSequence>> sequences;
+  for (const auto& [name, plan] : kMixed) {
+    sequences.push_back(std::make_unique<TestSequence>(shape, method(shape, name, plan), 256));
+    sequences.back()->append(90 + 13 * static_cast<int64_t>(sequences.size()));
+  }
+  return sequences;
+}
+
+// The last n rows of a sequence as a chunk of a prompt.
+struct Chunk {
+  Chunk(TestSequence& sequence, int32_t n_rows) : sequence_(sequence), n_rows_(n_rows) {
+    const TestShape& shape = sequence.shape();
+    q_.resize(static_cast<size_t>(n_rows * shape.n_heads * shape.head_dim));
+    out.resize(q_.size());
+  }
+  AttentionItem item(int32_t layer) {
+    for (size_t i = 0; i < q_.size(); ++i) {
+      q_[i] = testing_support::test_value(testing_support::kPlaneQ, 7, layer, 0,
+                                          static_cast<int64_t>(i));
+    }
+    AttentionItem item;
+    item.q = q_.data();
+    item.out = out.data();
+    item.n_rows = n_rows_;
+    item.first_position = sequence_.length() - n_rows_;
+    item.kv = sequence_.view(layer);
+    return item;
+  }
+  std::vector<float> out;
+
+ private:
+  TestSequence& sequence_;
+  int32_t n_rows_;
+  std::vector<float> q_;
+};
+
+class RunnerTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
+  const TestShape shape;
+  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam(), 2);
+  backend->reserve({16, shape.n_heads * shape.head_dim, 256, 16, shape.n_heads, shape.n_kv_heads,
+                    shape.head_dim});
+  AttentionRunner runner(*backend, shape.n_heads, 256, 16);
+  const auto alone = mixed_sequences(shape);
+  const auto together = mixed_sequences(shape);
+  TestSequence prompt(shape, method(shape, "full", ""), 256);
+  prompt.append(50);
+  Chunk chunk_alone(prompt, 9);
+  Chunk chunk(prompt, 9);
+  for (int step = 0; step < 2; ++step) {
+    for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
+      std::vector<AttentionItem> items;
+      for (const auto& sequence : together) items.push_back(sequence->item(layer));
+      items.insert(items.begin() + 3, chunk.item(layer));
+      runner.run(layer, items);
+      for (size_t i = 0; i < alone.size(); ++i) {
+        EXPECT_EQ(together[i]->out(), alone[i]->run(runner, layer))
+            << kMixed[i].first << " layer " << layer;
+      }
+      const AttentionItem chunk_items[] = {chunk_alone.item(layer)};
+      runner.run(layer, chunk_items);
+      EXPECT_EQ(chunk.out, chunk_alone.out) << "layer " << layer;
+    }
+    for (size_t i = 0; i < alone.size(); ++i) {
+      EXPECT_EQ(together[i]->state().rows.k, alone[i]->state().rows.k);
+      EXPECT_EQ(together[i]->state().rows.v, alone[i]->state().rows.v);
+      EXPECT_EQ(together[i]->state().rows_total, alone[i]->state().rows_total);
+      together[i]->append(1);
+      alone[i]->append(1);
+    }
+  }
+  EXPECT_EQ(prompt.state().rows_total, 0) << "prompts are not counted";
+}
+
+TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
+  const TestShape shape;
+  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam());
+  backend->reserve(
+      {1, shape.n_heads * shape.head_dim, 256, 2, shape.n_heads, shape.n_kv_heads, shape.head_dim});
+  AttentionRunner runner(*backend, shape.n_heads, 256, 2);
+  TestSequence sparse(shape, method(shape, "window", "budget:8"), 256);
+  TestSequence full(shape, method(shape, "full", ""), 256);
+  sparse.append(70);
+  full.append(70);
+  AttentionItem items[] = {sparse.item(3)};
+  items[0].method = nullptr;
+  items[0].state = nullptr;
+  runner.run(3, items);
+  EXPECT_EQ(sparse.out(), full.run(runner, 3));
+  EXPECT_EQ(sparse.state().rows.k, 0);
+  EXPECT_EQ(sparse.state().rows_total, 0);
+}
+
+TEST_P(RunnerTest, ASparseLayerCostsTheSameAtAnyLength) {
+  TestShape shape;
+  shape.n_layers = 2;
+  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam());
+  backend->reserve({1, shape.n_heads * shape.head_dim, 40960, 1, shape.n_heads, shape.n_kv_heads,
+                    shape.head_dim});
+  AttentionRunner runner(*backend, shape.n_heads, 40960, 1);
+  constexpr int64_t kBudget = 64;
+  for (const char* scope : {"q", "kv", "all"}) {
+    for (const int64_t length : {4096, 40960}) {
+      TestSequence sequence(
+          shape,
+          method(shape, "tidal", fmt::format("full:none select:0 budget:64 scope:{}", scope)),
+          40960);
+      sequence.append(length);
+      sequence.run(runner, 0);
+      const RowsRead before = sequence.state().rows;
+      sequence.run(runner, 1);
+      const RowsRead rows = {sequence.state().rows.k - before.k,
+                             sequence.state().rows.v - before.v};
+      EXPECT_EQ(rows.k, rows.v);
+      if (std::string_view(scope) == "q") {
+        EXPECT_LE(rows.k, kBudget * shape.n_heads) << length;
+        EXPECT_GE(rows.k, kBudget * shape.n_kv_heads) << length;
+      } else {
+        EXPECT_EQ(rows.k, kBudget * shape.n_kv_heads) << scope << " at " << length;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, RunnerTest, testing::Values("reference", "cpu"));
+
+TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
+  const TestShape shape;
+  CountingBackend backend;
+  AttentionRunner runner(backend, shape.n_heads, 256, 16);
+  const auto sequences = mixed_sequences(shape);
+  TestSequence prompt(shape, method(shape, "full", ""), 256);
+  prompt.append(50);
+  Chunk chunk(prompt, 9);
+  for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
+    std::vector<AttentionItem> items;
+    for (const auto& sequence : sequences) items.push_back(sequence->item(layer));
+    items.push_back(chunk.item(layer));
+    backend.attend_calls = backend.score_calls = backend.top_k_calls = backend.bounds_calls =
+        backend.score_pages_calls = 0;
+    allocations = 0;
+    counting = true;
+    runner.run(layer, items);
+    counting = false;
+    EXPECT_EQ(allocations, 0) << "layer " << layer;
+    EXPECT_LE(backend.attend_calls, 2);
+    EXPECT_GE(backend.attend_calls, 1);
+    for (const int calls : {backend.score_calls, backend.top_k_calls, backend.bounds_calls,
+                            backend.score_pages_calls}) {
+      EXPECT_LE(calls, 1) << "layer " << layer;
+    }
+    EXPECT_EQ(backend.bounds_calls, layer == 0 ? 0 : 1) << "quest's full layer needs none";
+    EXPECT_EQ(backend.score_pages_calls, backend.bounds_calls);
+  }
+}
+
+TEST(Runner, TheAllocationCounterCounts) {
+  allocations = 0;
+  counting = true;
+  const std::vector<int> some(10);
+  counting = false;
+  EXPECT_EQ(allocations, 1);
+}
+
+TEST(Runner, AnEmptyBatchIsNothingToDo) {
+  CountingBackend backend;
+  AttentionRunner runner(backend, 6, 64, 1);
+  runner.run(0, {});
+  EXPECT_EQ(backend.attend_calls, 0);
+}
+
+TEST(RunnerDeathTest, PromisesAreChecked) {
+  const TestShape shape;
+  CountingBackend backend;
+  TestSequence sequence(shape, method(shape, "full", ""), 128);
+  sequence.append(100);
+  AttentionRunner runner(backend, shape.n_heads, 64, 1);
+  const std::vector<AttentionItem> two(2, sequence.item(0));
+  EXPECT_DEATH(runner.run(0, two), "max_sequences");
+  EXPECT_DEATH(runner.run(0, std::span(two).first(1)), "max_context");
+}
+
+}  // namespace
+}  // namespace tidal
