@@ -150,7 +150,8 @@ TEST_P(GgufFixtureTest, DescribesItsMetadata) {
 INSTANTIATE_TEST_SUITE_P(Versions, GgufFixtureTest, testing::Values(2, 3));
 
 TEST(GgufTest, AFileWithNothingInIt) {
-  const GgufFile file = GgufTestWriter(0, 0).parse();
+  GgufTestWriter writer = GgufTestWriter(0, 0);
+  const GgufFile file = writer.parse();
   EXPECT_THAT(file.tensors(), IsEmpty());
   EXPECT_THAT(file.describe(), IsEmpty());
   EXPECT_EQ(file.alignment(), 32u);
@@ -158,15 +159,15 @@ TEST(GgufTest, AFileWithNothingInIt) {
 
 TEST(GgufTest, ObeysTheAlignmentOfTheFile) {
   for (const uint32_t alignment : {8u, 32u, 4096u}) {
-    const GgufFile file = GgufTestWriter(2, 1)
-                              .entry("general.alignment", GgufType::kUint32, alignment)
-                              .tensor("a", {1}, 0, 0)
-                              .tensor("b", {1}, 0, alignment)
-                              .align(alignment)
-                              .put(1.5f)
-                              .align(alignment)
-                              .put(2.5f)
-                              .parse();
+    GgufTestWriter writer = GgufTestWriter(2, 1)
+                                .entry("general.alignment", GgufType::kUint32, alignment)
+                                .tensor("a", {1}, 0, 0)
+                                .tensor("b", {1}, 0, alignment)
+                                .align(alignment)
+                                .put(1.5f)
+                                .align(alignment)
+                                .put(2.5f);
+    const GgufFile file = writer.parse();
     EXPECT_EQ(file.alignment(), alignment);
     float a, b;
     decode_row(DType::kF32, file.find_tensor("a")->data, &a, 1);
@@ -177,14 +178,14 @@ TEST(GgufTest, ObeysTheAlignmentOfTheFile) {
 }
 
 TEST(GgufTest, EmptyStringsArraysAndScalarsAreFine) {
-  const GgufFile file = GgufTestWriter(1, 3)
-                            .entry("string", "")
-                            .array("strings", GgufType::kString, 0)
-                            .array("ints", GgufType::kInt64, 0)
-                            .tensor("scalar", {}, 0, 0)
-                            .align()
-                            .put(4.0f)
-                            .parse();
+  GgufTestWriter writer = GgufTestWriter(1, 3)
+                              .entry("string", "")
+                              .array("strings", GgufType::kString, 0)
+                              .array("ints", GgufType::kInt64, 0)
+                              .tensor("scalar", {}, 0, 0)
+                              .align()
+                              .put(4.0f);
+  const GgufFile file = writer.parse();
   EXPECT_EQ(file.find_string("string"), "");
   EXPECT_THAT(*file.find_strings("strings"), IsEmpty());
   EXPECT_THAT(*file.find_ints("ints"), IsEmpty());

@@ -50,8 +50,9 @@ class Fixture {
     return n;
   }
   std::vector<float> take_floats(int n) {
+    const std::string bytes = take(4 * static_cast<size_t>(n));
     std::vector<float> out(n);
-    std::memcpy(out.data(), take(4 * out.size()).data(), 4 * out.size());
+    if (n > 0) std::memcpy(out.data(), bytes.data(), bytes.size());
     return out;
   }
   std::string rest_;
