@@ -4,21 +4,20 @@
 // After simd_targets.h.
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-// After highway.h.
-#include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "ops/cpu/elementwise_kernels.h"
+#include "ops/cpu/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Narrow vectors: these operations are short, and head_dim / 2 is a multiple of 4.
+// Narrow vectors: these operations are short, and head_dim / 2 is usually a multiple of 4.
 using D4 = hn::CappedTag<float, 4>;
 using D8 = hn::CappedTag<float, 8>;
 
@@ -53,17 +52,29 @@ void rms_norm_row(const float* x, const float* gain, int64_t width, float epsilo
   for (; i < width; ++i) out[i] = x[i] * factor * gain[i];
 }
 
+// Turns pairs [first, half) of one head; pair i is (x[i * step], x[i * step + distance]).
+void rope_pairs(float* x, int first, int half, int step, int distance, const float* cos_sin) {
+  for (int i = first; i < half; ++i) {
+    const float a = x[i * step], b = x[i * step + distance];
+    const float cosine = cos_sin[i], sine = cos_sin[half + i];
+    x[i * step] = std::fma(-b, sine, a * cosine);
+    x[i * step + distance] = std::fma(a, sine, b * cosine);
+  }
+}
+
 void rope_row(float* x, int32_t n_heads, int32_t head_dim, const float* cos_sin,
               RopePairing pairing) {
   const D4 d;
   const int half = head_dim / 2;
   const int lanes = static_cast<int>(hn::Lanes(d));
+  const bool halves = pairing == RopePairing::kHalves;
   for (int32_t head = 0; head < n_heads; ++head, x += head_dim) {
-    for (int i = 0; i < half; i += lanes) {
+    int i = 0;
+    for (; i + lanes <= half; i += lanes) {
       const auto cosine = hn::LoadU(d, cos_sin + i);
       const auto sine = hn::LoadU(d, cos_sin + half + i);
       hn::Vec<D4> a, b;
-      if (pairing == RopePairing::kHalves) {
+      if (halves) {
         a = hn::LoadU(d, x + i);
         b = hn::LoadU(d, x + half + i);
       } else {
@@ -71,13 +82,14 @@ void rope_row(float* x, int32_t n_heads, int32_t head_dim, const float* cos_sin,
       }
       const auto turned_a = hn::NegMulAdd(b, sine, hn::Mul(a, cosine));
       const auto turned_b = hn::MulAdd(a, sine, hn::Mul(b, cosine));
-      if (pairing == RopePairing::kHalves) {
+      if (halves) {
         hn::StoreU(turned_a, d, x + i);
         hn::StoreU(turned_b, d, x + half + i);
       } else {
         hn::StoreInterleaved2(turned_a, turned_b, d, x + 2 * i);
       }
     }
+    rope_pairs(x, i, half, halves ? 1 : 2, halves ? half : 1, cos_sin);
   }
 }
 
@@ -86,9 +98,12 @@ void swiglu_range(float* gate, const float* up, int64_t n) {
   const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto apply = [&](float* g, const float* u) HWY_ATTR {
+    // e^-|x| cannot overflow, whatever the gate.
     const auto x = hn::LoadU(d, g);
     const auto one = hn::Set(d, 1.0f);
-    const auto silu = hn::Div(x, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+    const auto e = fast_exp(d, hn::Neg(hn::Abs(x)));
+    const auto numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, e), x);
+    const auto silu = hn::Div(numerator, hn::Add(one, e));
     hn::StoreU(hn::Mul(silu, hn::LoadU(d, u)), d, g);
   };
   int64_t i = 0;
