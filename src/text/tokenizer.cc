@@ -4,7 +4,6 @@
 #include <unordered_set>
 #include <variant>
 
-#include "base/check.h"
 #include "base/fail.h"
 #include "text/bpe.h"
 #include "text/nfc.h"
