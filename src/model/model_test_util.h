@@ -111,4 +111,7 @@ std::vector<std::vector<float>> split_rows(const std::vector<float>& logits, int
 // K and V rows [first, last) of a layer as floats: [rows, 2, n_kv_heads * head_dim].
 std::vector<float> cache_rows(const SequenceKv& kv, int32_t layer, int64_t first, int64_t last);
 
+// Calls of operator new in this program so far.
+int64_t allocation_count();
+
 }  // namespace tidal::test

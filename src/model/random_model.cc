@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "base/fail.h"
@@ -12,9 +14,9 @@
 namespace tidal {
 namespace {
 
-// A row is a window of this many extra blocks into one encoded sample: block-valid, cheap to fill,
-// and rarely equal to another row.
-constexpr int64_t kExtraBlocks = 4096;
+// A row is a window of whole blocks into an encoded sample that is longer by this many elements:
+// block-valid, cheap to fill, and rarely equal to another row.
+constexpr int64_t kExtraElements = int64_t{1} << 17;
 constexpr int64_t kRowsPerTask = 256;
 
 uint64_t mix(uint64_t x) {  // SplitMix64's finisher
@@ -39,14 +41,15 @@ class RandomFiller {
     }
     const size_t row_bytes = dtype_row_bytes(dtype, cols);
     const size_t block_bytes = static_cast<size_t>(info.block_bytes);
-    const std::vector<std::byte> sample = encoded_sample(dtype, cols, gain);
+    const std::vector<std::byte>& sample = encoded_sample(dtype, cols, gain);
+    const auto n_starts = static_cast<uint64_t>(kExtraElements / info.block_size);
     Buffer& buffer = owned_->emplace_back(static_cast<size_t>(rows) * row_bytes);
     std::byte* const data = buffer.data();
     const uint64_t salt = mix(seed_ + owned_->size());
     pool_.run((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
       const int64_t end = std::min(rows, (task + 1) * kRowsPerTask);
       for (int64_t r = task * kRowsPerTask; r < end; ++r) {
-        const uint64_t start = mix(salt + static_cast<uint64_t>(r)) % kExtraBlocks;
+        const uint64_t start = mix(salt + static_cast<uint64_t>(r)) % n_starts;
         std::memcpy(data + static_cast<size_t>(r) * row_bytes, &sample[start * block_bytes],
                     row_bytes);
       }
@@ -61,14 +64,17 @@ class RandomFiller {
   }
 
  private:
-  std::vector<std::byte> encoded_sample(DType dtype, int64_t cols, double gain) {
-    const int64_t n = cols + kExtraBlocks * dtype_info(dtype).block_size;
-    std::mt19937_64 engine(mix(seed_ ^ owned_->size()));
+  // Matrices of one type and width share a sample; each looks into it at other places.
+  const std::vector<std::byte>& encoded_sample(DType dtype, int64_t cols, double gain) {
+    std::vector<std::byte>& encoded = samples_[{dtype, cols, gain}];
+    if (!encoded.empty()) return encoded;
+    const int64_t n = cols + kExtraElements;
+    std::mt19937_64 engine(mix(seed_ + samples_.size()));
     std::normal_distribution<float> normal(
         0.0f, static_cast<float>(gain / std::sqrt(static_cast<double>(cols))));
     std::vector<float> values(static_cast<size_t>(n));
     for (float& value : values) value = normal(engine);
-    std::vector<std::byte> encoded(dtype_row_bytes(dtype, n));
+    encoded.resize(dtype_row_bytes(dtype, n));
     encode_row(dtype, values.data(), encoded.data(), n);
     return encoded;
   }
@@ -77,6 +83,7 @@ class RandomFiller {
   const uint64_t seed_;
   std::vector<Buffer>* owned_;
   ThreadPool pool_;
+  std::map<std::tuple<DType, int64_t, double>, std::vector<std::byte>> samples_;
 };
 
 // Quantized files keep the output matrix, on which every logit hangs, in a finer type.

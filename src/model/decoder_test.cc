@@ -1,0 +1,227 @@
+// What the forward pass promises whatever the model: a row's result depends on its own sequence
+// alone, rolling back leaves no trace, correction writes what a dense pass writes, and a step
+// allocates nothing.
+#include "model/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <string_view>
+
+#include "attention/registry.h"
+#include "model/model_test_util.h"
+#include "ops/cpu/cpu_backend.h"
+#include "ops/reference/reference_backend.h"
+
+namespace tidal::test {
+namespace {
+
+constexpr int64_t kContext = 320;
+
+struct Setting {
+  std::string_view backend;
+  std::string_view model;  // "deep", or a shape of Model::random in Q4_0
+  DType cache_type;
+};
+
+std::shared_ptr<const Model> load(std::string_view name) {
+  if (name == "deep") return Model::load(data_path("models/deep"));
+  return Model::random(std::string(name), DType::kQ4_0, 1);
+}
+
+class DecoderTest : public testing::TestWithParam<Setting> {
+ protected:
+  DecoderTest()
+      : backend_(GetParam().backend == "cpu" ? make_cpu_backend(2) : make_reference_backend()),
+        model_(load(GetParam().model)),
+        decoder_(model_, *backend_, GetParam().cache_type, kContext, 256, 3) {}
+
+  std::vector<int32_t> tokens(size_t n, uint32_t seed) const {
+    std::vector<int32_t> result(n);
+    for (int32_t& token : result) {
+      seed = seed * 1664525u + 1013904223u;
+      token =
+          static_cast<int32_t>((seed >> 8) % static_cast<uint32_t>(model_->config().vocab_size));
+    }
+    return result;
+  }
+
+  std::shared_ptr<const AttentionMethod> method(std::string_view plan) const {
+    MethodOptions options;
+    options.name = plan.empty() ? "full" : "tidal";
+    options.plan = plan;
+    options.min_context = 0;
+    const Config& c = model_->config();
+    return make_method(options, c.n_layers, c.n_heads, c.n_kv_heads);
+  }
+  AttentionState state(const AttentionMethod& method) {
+    return method.make_state(decoder_.decoder().attention_shape());
+  }
+
+  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<const Model> model_;
+  TestDecoder decoder_;
+};
+
+constexpr std::string_view kPlan = "full:0-1 select:2,4 budget:16";
+
+TEST_P(DecoderTest, ChunksOfAPromptGiveWhatOneChunkGives) {
+  const std::vector<int32_t> prompt = tokens(100, 1);
+  SequenceKv whole = decoder_.make_sequence();
+  SequenceKv parts = decoder_.make_sequence();
+  const std::vector<float> expected = decoder_.run(whole, prompt, 100);
+  const std::vector<float> got = decoder_.run(parts, prompt, 17);
+  EXPECT_LT(max_difference(expected, got), 2e-2);
+}
+
+TEST_P(DecoderTest, OneTokenAtATimeGivesWhatAPromptGives) {
+  const std::vector<int32_t> prompt = tokens(40, 2);
+  SequenceKv whole = decoder_.make_sequence();
+  SequenceKv single = decoder_.make_sequence();
+  const std::vector<float> expected = decoder_.run(whole, prompt, 40);
+  const auto full = method("");
+  AttentionState full_state = state(*full);
+  std::vector<float> got;
+  for (const int32_t token : prompt) {
+    const std::vector<float> row = decoder_.step(single, token, full.get(), &full_state);
+    got.insert(got.end(), row.begin(), row.end());
+  }
+  EXPECT_LT(max_difference(expected, got), 2e-2);
+}
+
+// A chunk of a prompt, a sparse and a full decode step in one batch, and each alone.
+TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
+  const auto sparse = method(kPlan);
+  const auto full = method("");
+  const std::vector<int32_t> prompts[] = {tokens(30, 3), tokens(90, 4), tokens(61, 5)};
+  const std::vector<int32_t> chunk = tokens(21, 6);
+  const auto run = [&](bool together) {
+    std::vector<float> all;
+    SequenceKv kv[] = {decoder_.make_sequence(), decoder_.make_sequence(),
+                       decoder_.make_sequence()};
+    AttentionState sparse_state = state(*sparse);
+    AttentionState full_state = state(*full);
+    for (int i = 0; i < 3; ++i) decoder_.run(kv[i], prompts[i], 256, LogitRows::kNone);
+    for (int step = 0; step < 3; ++step) {
+      Batch batch;
+      const auto flush = [&] {
+        const std::span<const float> logits = decoder_.decoder().forward(batch);
+        all.insert(all.end(), logits.begin(), logits.end());
+        batch.clear();
+      };
+      for (int i = 0; i < 3; ++i) {
+        const std::vector<int32_t> rows =
+            i == 0 ? chunk : std::vector<int32_t>{prompts[i][static_cast<size_t>(step)]};
+        EXPECT_TRUE(kv[i].grow(std::ssize(rows)));
+        batch.tokens.insert(batch.tokens.end(), rows.begin(), rows.end());
+        BatchSequence sequence{.kv = &kv[i],
+                               .first_position = kv[i].length() - std::ssize(rows),
+                               .n_rows = static_cast<int32_t>(rows.size())};
+        if (i > 0) sequence.method = i == 1 ? sparse.get() : full.get();
+        if (i > 0) sequence.state = i == 1 ? &sparse_state : &full_state;
+        batch.sequences.push_back(sequence);
+        if (!together) flush();
+      }
+      if (together) flush();
+    }
+    return all;
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
+TEST_P(DecoderTest, RollingBackAndRedoingGivesTheSameBits) {
+  const auto sparse = method(kPlan);
+  AttentionState sparse_state = state(*sparse);
+  SequenceKv kv = decoder_.make_sequence();
+  decoder_.run(kv, tokens(70, 7), 70, LogitRows::kNone);
+  const std::vector<int32_t> next = tokens(9, 8);
+  const auto decode = [&](std::span<const int32_t> steps) {
+    std::vector<float> last;
+    for (const int32_t token : steps) last = decoder_.step(kv, token, sparse.get(), &sparse_state);
+    return last;
+  };
+  const std::vector<float> expected = decode(next);
+  kv.truncate(70);
+  sparse_state.truncate(70);
+  decode(tokens(5, 9));  // another continuation over the same rows
+  kv.truncate(70);
+  sparse_state.truncate(70);
+  EXPECT_EQ(decode(next), expected);
+}
+
+// Correction: the last rows, decoded sparsely, are cut off and run again as one chunk.
+TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
+  const std::vector<int32_t> prompt = tokens(96, 10);
+  const std::vector<int32_t> decoded = tokens(8, 11);
+  const auto n_prompt = std::ssize(prompt);
+  const auto n_all = n_prompt + std::ssize(decoded);
+  const int32_t last_layer = model_->config().n_layers - 1;
+
+  SequenceKv dense = decoder_.make_sequence();
+  decoder_.run(dense, prompt, 96, LogitRows::kNone);
+  decoder_.run(dense, decoded, 8, LogitRows::kNone);
+
+  const auto sparse = method(kPlan);
+  AttentionState sparse_state = state(*sparse);
+  SequenceKv kv = decoder_.make_sequence();
+  decoder_.run(kv, prompt, 96, LogitRows::kNone);
+  for (const int32_t token : decoded) decoder_.step(kv, token, sparse.get(), &sparse_state);
+  const std::vector<float> expected = cache_rows(dense, last_layer, n_prompt, n_all);
+  EXPECT_GT(max_difference(cache_rows(kv, last_layer, n_prompt, n_all), expected), 0.1);
+
+  kv.truncate(n_prompt);
+  sparse_state.truncate(n_prompt);
+  decoder_.run(kv, decoded, 8, LogitRows::kNone);
+  for (int32_t layer = 0; layer <= last_layer; ++layer) {
+    EXPECT_EQ(cache_rows(kv, layer, 0, n_all), cache_rows(dense, layer, 0, n_all)) << layer;
+  }
+
+  // Decoded with full attention, one by one, the rows are those too, but for rounding.
+  kv.truncate(n_prompt);
+  const auto full = method("");
+  AttentionState full_state = state(*full);
+  for (const int32_t token : decoded) decoder_.step(kv, token, full.get(), &full_state);
+  EXPECT_LT(max_difference(cache_rows(kv, last_layer, n_prompt, n_all), expected), 2e-2);
+}
+
+TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
+  if (GetParam().backend != "cpu") GTEST_SKIP() << "the reference back end may allocate";
+  const auto sparse = method(kPlan);
+  AttentionState sparse_state = state(*sparse);
+  SequenceKv decoding = decoder_.make_sequence();
+  SequenceKv prefilling = decoder_.make_sequence();
+  decoder_.run(decoding, tokens(64, 12), 64, LogitRows::kNone);
+  const std::vector<int32_t> rows = tokens(33, 13);
+  Batch batch;
+  batch.tokens.assign(rows.begin(), rows.end());
+  for (int step = 0; step < 4; ++step) {
+    const int64_t before = allocation_count();
+    ASSERT_TRUE(decoding.grow(1) && prefilling.grow(32));
+    batch.sequences.resize(2);
+    batch.sequences[0] = {.kv = &decoding,
+                          .first_position = decoding.length() - 1,
+                          .n_rows = 1,
+                          .method = sparse.get(),
+                          .state = &sparse_state};
+    batch.sequences[1] = {
+        .kv = &prefilling, .first_position = prefilling.length() - 32, .n_rows = 32};
+    decoder_.decoder().forward(batch);
+    // The first step may still size what depends on the mixture.
+    if (step > 0) {
+      EXPECT_EQ(allocation_count() - before, 0) << "step " << step;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, DecoderTest,
+                         testing::Values(Setting{"reference", "deep", DType::kF32},
+                                         Setting{"cpu", "deep", DType::kF32},
+                                         Setting{"cpu", "deep", DType::kF16},
+                                         Setting{"cpu", "smollm2-135m", DType::kF16}),
+                         [](const auto& test) {
+                           std::string name(test.param.backend);
+                           name += test.param.model == "deep" ? "_tiny_" : "_smollm2_shape_";
+                           return name + std::string(dtype_name(test.param.cache_type));
+                         });
+
+}  // namespace
+}  // namespace tidal::test
