@@ -49,10 +49,11 @@ Value convert_message(Run& run, const Json& message) {
   if (!message.is_object()) run.error("a message is a {}, not an object", message.type_name());
   Entries entries;
   const Json* reasoning = find_reasoning(message);
-  if (reasoning != nullptr && !message.contains("thinking")) {
+  if (reasoning != nullptr && message.value("thinking", Json()).is_null()) {
     set_entry(run, &entries, "thinking", from_json(run, *reasoning, true));
   }
   for (const auto& [key, value] : message.items()) {
+    if (value.is_null()) continue;  // transformers drops them: templates would print "None"
     const bool is_role =
         key == "role" && value.is_string() && is_plain_word(value.get_ref<const std::string&>());
     entries.emplace_back(run.text(key, true), from_json(run, value, !is_role));
@@ -129,6 +130,7 @@ JinjaText ChatTemplate::render_marked(const nlohmann::ordered_json& messages,
                                       const ChatOptions& options) const {
   Run run(kContextName, options.jinja);
   if (!messages.is_array()) run.error("they are a {}, not an array", messages.type_name());
+  if (messages.empty()) run.error("the conversation has no message");
   std::vector<Value> converted;
   for (const Json& message : messages) converted.push_back(convert_message(run, message));
 

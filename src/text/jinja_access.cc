@@ -29,8 +29,8 @@ Value loop_attribute(Run& run, const LoopState& loop, const std::string& name) {
   if (name == "length") return number(items.size());
   if (name == "revindex") return number(items.size() - loop.index);
   if (name == "revindex0") return number(items.size() - loop.index - 1);
-  if (name == "depth") return Value(int64_t{loop.depth0} + 1);
-  if (name == "depth0") return Value(int64_t{loop.depth0});
+  if (name == "depth") return Value(int64_t{1});  // only recursive loops deepen it
+  if (name == "depth0") return Value(int64_t{0});
   if (name == "previtem") {
     return loop.index > 0 ? items[loop.index - 1] : Value::undefined("previtem");
   }

@@ -202,7 +202,6 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& args) {
   }
   const DepthGuard depth(run_);
   const ScopeGuard guard(*this, macro.scope);
-  const int loops = std::exchange(loops_, 0);
   for (const auto& [name, value] : args.keywords) {
     const bool known = std::any_of(parameters.begin(), parameters.end(),
                                    [&](const auto& p) { return p.first == name; });
@@ -219,9 +218,7 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& args) {
       scope_->names[name] = otherwise != nullptr ? evaluate(*otherwise) : Value::undefined(name);
     }
   }
-  Value result = capture(definition.body);
-  loops_ = loops;
-  return result;
+  return capture(definition.body);
 }
 
 }  // namespace tidal::jinja

@@ -8,9 +8,16 @@
 namespace tidal::jinja {
 namespace {
 
-// "a.b.0" of an item, as Jinja's attribute arguments go.
-Value attribute_path(Run& run, Value item, const Value& path) {
-  if (path.is_integer()) return get_item(run, item, path);
+// "a.b.0" of an item, as Jinja's attribute arguments go; `otherwise` stands for what is missing.
+Value attribute_path(Run& run, Value item, const Value& path, const Value* otherwise = nullptr) {
+  const auto step_into = [&](const Value& key) {
+    item = get_item(run, item, key);
+    if (item.is_undefined() && otherwise != nullptr) item = *otherwise;
+  };
+  if (path.is_integer()) {
+    step_into(path);
+    return item;
+  }
   if (!path.is_text()) run.error("an attribute is a string, not {}", type_name(path));
   const std::string& s = path.str();
   for (size_t begin = 0; begin <= s.size();) {
@@ -18,7 +25,7 @@ Value attribute_path(Run& run, Value item, const Value& path) {
     const std::string part = s.substr(begin, end - begin);
     const bool is_number = !part.empty() && part.size() < 10 &&
                            part.find_first_not_of("0123456789") == std::string::npos;
-    item = get_item(run, item, is_number ? Value(int64_t{std::stoi(part)}) : Value::text(part));
+    step_into(is_number ? Value(int64_t{std::stoi(part)}) : Value::text(part));
     begin = end + 1;
   }
   return item;
@@ -199,9 +206,7 @@ Value filter_map(Run& run, const Value& value, const Arguments& args) {
     const auto given = args.bind(run, "map", {"attribute", "default"});
     if (given[0] == nullptr) run.error("map needs a filter or an attribute");
     for (const Value& item : iterate(run, value)) {
-      Value found = attribute_path(run, item, *given[0]);
-      if (found.is_undefined() && given[1] != nullptr) found = *given[1];
-      items.push_back(std::move(found));
+      items.push_back(attribute_path(run, item, *given[0], given[1]));
     }
   } else {
     const auto [name, rest] = split_name(run, args, 0);

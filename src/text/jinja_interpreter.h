@@ -74,7 +74,6 @@ class Interpreter {
   ScopePtr scope_;
   std::vector<ScopePtr> held_scopes_;  // in which a macro was defined
   JinjaText* output_ = nullptr;
-  int loops_ = 0;
 };
 
 }  // namespace tidal::jinja

@@ -28,7 +28,6 @@ struct Scope {
 struct LoopState {
   Value items;  // a list
   size_t index = 0;
-  int depth0 = 0;  // loops around this one
   int depth_of_items = 0;
 };
 

@@ -119,13 +119,11 @@ Interpreter::Flow Interpreter::execute_for(const Stmt& stmt) {
   auto loop = std::make_shared<LoopState>();
   loop->items = run_.list(filter_items(stmt, iterable));
   loop->depth_of_items = loop->items.as_list().depth;
-  loop->depth0 = loops_;
   const auto& items = loop->items.as_list().items;
   if (items.empty()) {
     const ScopeGuard guard(*this, scope_);
     return execute(stmt.else_body);
   }
-  ++loops_;
   for (; loop->index < items.size(); ++loop->index) {
     run_.step();
     const ScopeGuard guard(*this, scope_);
@@ -133,7 +131,6 @@ Interpreter::Flow Interpreter::execute_for(const Stmt& stmt) {
     assign(stmt, items[loop->index]);
     if (execute(stmt.body) == Flow::kBreak) break;
   }
-  --loops_;
   return Flow::kNormal;
 }
 

@@ -20,10 +20,11 @@ bool is_member(const std::string& characters, const std::string& text, size_t at
 }
 
 size_t previous_character(const std::string& text, size_t end) {
-  for (size_t n = 1; n <= 4 && n <= end; ++n) {
-    if (character_length(text, end - n) == n) return end - n;
+  size_t begin = end - 1;
+  while (begin > 0 && end - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) {
+    --begin;
   }
-  return end - 1;
+  return character_length(text, begin) == end - begin ? begin : end - 1;
 }
 
 // The C library's table for Unicode, whatever locale the program runs in.
