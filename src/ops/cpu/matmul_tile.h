@@ -1,7 +1,7 @@
 // What the driver of matrix products (matmul_kernels.cc) hands to a kernel of one target.
 //
-// A tile is kTileRows output rows, one per vector lane, times some rows of x. Nothing here owns
-// memory.
+// A tile is one or two panels of output rows, a row per vector lane, times some rows of x. Nothing
+// here owns memory.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,10 @@
 
 namespace tidal::cpu {
 
-inline constexpr int kBlock = 32;           // columns that share a scale of x
-inline constexpr int kMaxTileRows = 16;     // lanes of the widest target
+inline constexpr int kBlock = 32;     // columns that share a scale of x
+inline constexpr int kMaxLanes = 16;  // of the widest target
+inline constexpr int kMaxPanels = 2;  // side by side in a tile
+inline constexpr int kMaxTileRows = kMaxPanels * kMaxLanes;
 inline constexpr int kMaxTileInputs = 512;  // rows of x a tile call takes
 inline constexpr int kPanelBlocks = 16;     // blocks of a row that a panel holds
 inline constexpr int kFloatPanelColumns = 256;
@@ -26,12 +28,17 @@ struct QuantizedBlock {
   float sum;  // scale * (sum of q)
 };
 
-// Decoded weights of a tile over some blocks, and running sums: each worker's own.
+// Decoded weights of kLanes rows (the lanes of the target) over some blocks.
+struct Panel {
+  alignas(64) int8_t codes[kPanelBlocks][kBlock / 4][kMaxLanes * 4];
+  alignas(64) float scales[kPanelBlocks][2][kMaxLanes];  // one per 16 columns, or [0] for 32
+  alignas(64) float mins[kPanelBlocks][kMaxLanes];
+  alignas(64) float values[kFloatPanelColumns][kMaxLanes];
+};
+
+// The panels of a tile and running sums: each worker's own.
 struct TileScratch {
-  alignas(64) int8_t codes[kPanelBlocks][kBlock / 4][kMaxTileRows * 4];
-  alignas(64) float scales[kPanelBlocks][2][kMaxTileRows];  // one per 16 columns, or [0] for 32
-  alignas(64) float mins[kPanelBlocks][kMaxTileRows];
-  alignas(64) float values[kFloatPanelColumns][kMaxTileRows];
+  Panel panels[kMaxPanels];
   alignas(64) float sums[kMaxTileInputs][kMaxTileRows];
 };
 

@@ -1,6 +1,6 @@
 // Vector helpers of the matrix product kernels; included by matmul_variant-inl.h only.
 
-using DF = hn::CappedTag<float, kMaxTileRows>;
+using DF = hn::CappedTag<float, kMaxLanes>;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 using VF = hn::Vec<DF>;
@@ -13,7 +13,7 @@ constexpr DF df;
 constexpr DI di;
 constexpr DU du;
 constexpr DBytes dbytes;
-constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // output rows of a tile
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // output rows of a panel
 
 // 16 bytes at p + 4 i stride for each 128-bit block i.
 template <class D>

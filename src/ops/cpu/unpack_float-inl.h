@@ -3,7 +3,7 @@
 
 struct UnpackF32 {
   static constexpr int kColumns = 4, kBytes = 4;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxTileRows]) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxLanes]) {
     const Words v = load_words(p, stride);
     for (int j = 0; j < 4; ++j) hn::Store(hn::BitCast(df, v.w[j]), df, out[j]);
   }
@@ -11,7 +11,7 @@ struct UnpackF32 {
 
 struct UnpackF16 {
   static constexpr int kColumns = 8, kBytes = 2;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxTileRows]) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxLanes]) {
     const Words v = load_words(p, stride);
     for (int j = 0; j < 4; ++j) {
       hn::Store(low_half_to_float(v.w[j]), df, out[2 * j]);
@@ -22,7 +22,7 @@ struct UnpackF16 {
 
 struct UnpackBF16 {
   static constexpr int kColumns = 8, kBytes = 2;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxTileRows]) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, float (*out)[kMaxLanes]) {
     const Words v = load_words(p, stride);
     for (int j = 0; j < 4; ++j) {
       const VU high = hn::And(v.w[j], hn::Set(du, 0xffff0000u));

@@ -3,7 +3,7 @@
 
 // Scales and mins of the eight groups of a Q4_K or Q5_K superblock, whose first 16 bytes are
 // scale, min and the 12 packed bytes of k_scales.h.
-HWY_INLINE void unpack_k_header(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+HWY_INLINE void unpack_k_header(const uint8_t* p, size_t stride, Panel* out, int b) {
   const Words header = load_words(p, stride);
   const VF scale = low_half_to_float(header.w[0]);
   const VF min = hn::Neg(high_half_to_float(header.w[0]));
@@ -29,7 +29,7 @@ HWY_INLINE void unpack_k_header(const uint8_t* p, size_t stride, TileScratch* ou
 struct UnpackQ4_K {
   static constexpr int kUnitBlocks = 8, kUnitBytes = 144, kGroups = 1;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     unpack_k_header(p, stride, out, b);
     for (int part = 0; part < 8; ++part) {  // 16 bytes: half of a pair of groups
       const Words q = load_words(p + 16 + 16 * part, stride);
@@ -45,7 +45,7 @@ struct UnpackQ4_K {
 struct UnpackQ5_K {
   static constexpr int kUnitBlocks = 8, kUnitBytes = 176, kGroups = 1;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     unpack_k_header(p, stride, out, b);
     for (int half = 0; half < 2; ++half) {  // of every group's 32 bytes
       const Words high = load_words(p + 16 + 16 * half, stride);
@@ -56,7 +56,7 @@ struct UnpackQ5_K {
             const VU bit = hn::And(hn::ShiftRightSame(high.w[j], g), set_bytes(1));
             return hn::ShiftLeft<4>(bit);
           };
-          int8_t(*codes)[kBlock / 4][kMaxTileRows * 4] = out->codes + b + 2 * pair;
+          int8_t(*codes)[kBlock / 4][kMaxLanes * 4] = out->codes + b + 2 * pair;
           store_codes(hn::Or(low_nibbles(q.w[j]), fifth(2 * pair)), codes[0][4 * half + j]);
           store_codes(hn::Or(high_nibbles(q.w[j]), fifth(2 * pair + 1)), codes[1][4 * half + j]);
         }
@@ -68,7 +68,7 @@ struct UnpackQ5_K {
 struct UnpackQ6_K {
   static constexpr int kUnitBlocks = 8, kUnitBytes = 210, kGroups = 2;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     unpack_scales(p, stride, out, b);
     for (int part = 0; part < 4; ++part) {  // 16 bytes of high bits: half of a half
       const int half = part / 2;
@@ -90,7 +90,7 @@ struct UnpackQ6_K {
   }
 
  private:
-  static HWY_INLINE void unpack_scales(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack_scales(const uint8_t* p, size_t stride, Panel* out, int b) {
     const VF scale = high_half_to_float(load_words(p + 194, stride).w[3]);  // bytes 208, 209
     const Words groups = load_words(p + 192, stride);
     for (int j = 0; j < 4; ++j) {

@@ -7,7 +7,7 @@
 struct UnpackQ4_0 {
   static constexpr int kUnitBlocks = 1, kUnitBytes = 18, kGroups = 1;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     hn::Store(low_half_to_float(load_words(p, stride).w[0]), df, out->scales[b][0]);
     const Words q = load_words(p + 2, stride);
     for (int j = 0; j < 4; ++j) {
@@ -20,7 +20,7 @@ struct UnpackQ4_0 {
 struct UnpackQ4_1 {
   static constexpr int kUnitBlocks = 1, kUnitBytes = 20, kGroups = 1;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     const VU header = load_words(p, stride).w[0];
     hn::Store(low_half_to_float(header), df, out->scales[b][0]);
     hn::Store(high_half_to_float(header), df, out->mins[b]);
@@ -40,7 +40,7 @@ HWY_INLINE VU spread_fifth_bits(VU bits, int g) {
   return hn::And(hn::BitCast(du, product), set_bytes(16));
 }
 
-HWY_INLINE void store_five_bits(const Words& q, VU high, uint32_t center, TileScratch* out, int b) {
+HWY_INLINE void store_five_bits(const Words& q, VU high, uint32_t center, Panel* out, int b) {
   for (int j = 0; j < 4; ++j) {
     const VU low = hn::Or(low_nibbles(q.w[j]), spread_fifth_bits(high, j));
     const VU upper = hn::Or(high_nibbles(q.w[j]), spread_fifth_bits(high, j + 4));
@@ -52,7 +52,7 @@ HWY_INLINE void store_five_bits(const Words& q, VU high, uint32_t center, TileSc
 struct UnpackQ5_0 {
   static constexpr int kUnitBlocks = 1, kUnitBytes = 22, kGroups = 1;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     const Words header = load_words(p, stride);
     hn::Store(low_half_to_float(header.w[0]), df, out->scales[b][0]);
     const VU high = hn::Or(hn::ShiftRight<16>(header.w[0]), hn::ShiftLeft<16>(header.w[1]));
@@ -63,7 +63,7 @@ struct UnpackQ5_0 {
 struct UnpackQ5_1 {
   static constexpr int kUnitBlocks = 1, kUnitBytes = 24, kGroups = 1;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     const Words header = load_words(p, stride);
     hn::Store(low_half_to_float(header.w[0]), df, out->scales[b][0]);
     hn::Store(high_half_to_float(header.w[0]), df, out->mins[b]);
@@ -74,7 +74,7 @@ struct UnpackQ5_1 {
 struct UnpackQ8_0 {
   static constexpr int kUnitBlocks = 1, kUnitBytes = 34, kGroups = 1;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, TileScratch* out, int b) {
+  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
     hn::Store(low_half_to_float(load_words(p, stride).w[0]), df, out->scales[b][0]);
     for (int half = 0; half < 2; ++half) {
       const Words q = load_words(p + 2 + 16 * half, stride);
