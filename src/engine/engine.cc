@@ -56,6 +56,7 @@ class Engine::Impl {
       : model_(Model::load(options.model, rope_override(options.rope))),
         tokenizer_(load_tokenizer(*model_)),
         chat_template_(load_chat_template(*model_, tokenizer_)),
+        control_tokens_(control_token_names(tokenizer_)),
         context_size_(cache_capacity(options, model_->config())),
         limits_{options.max_sequences, options.prefill_chunk},
         backend_(make_backend(options.backend,
@@ -90,16 +91,12 @@ class Engine::Impl {
     auto sequence = std::make_unique<Sequence>(Sequence{
         .method = method,
         .state = method->make_state(shape),
-        .kv = std::nullopt,
         .tokens = request.prompt,
         .n_prompt = n_prompt,
         .max_length = shape.max_length,
         .sampler = Sampler(request.sampling, config.vocab_size),
         .decoder = StreamDecoder(tokenizer_),
         .stop = StopMatcher(request.stop),
-        .completion = {},
-        .started = {},
-        .first_token = {},
     });
     sequence->tokens.reserve(static_cast<size_t>(shape.max_length));
     sequence->request = std::move(request);
@@ -134,7 +131,15 @@ class Engine::Impl {
   }
 
   std::vector<int32_t> encode_chat(std::span<const Message> messages,
-                                   std::string_view answer_prefix) const;
+                                   std::string_view answer_prefix) const {
+    if (!chat_template_.has_value()) {
+      fail(ErrorCode::kUnsupported, "{} brings no chat template, give a plain prompt",
+           model_->path());
+    }
+    std::vector<ChatMessage> converted;
+    for (const Message& message : messages) converted.push_back({message.role, message.content});
+    return encode_messages(tokenizer_, *chat_template_, control_tokens_, converted, answer_prefix);
+  }
 
   const Model& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -253,6 +258,7 @@ class Engine::Impl {
   std::shared_ptr<const Model> model_;
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
+  std::vector<std::string> control_tokens_;
   int64_t context_size_;
   SchedulerLimits limits_;
   std::unique_ptr<Backend> backend_;

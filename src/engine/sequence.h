@@ -27,13 +27,13 @@ enum class Work : uint8_t {
 
 struct Sequence {
   RequestId id = 0;
-  Request request;
-  std::shared_ptr<const AttentionMethod> method;
-  AttentionState state;
-  std::optional<SequenceKv> kv;  // while admitted
-  int64_t pages_reserved = 0;    // what it may still grow to, in all
+  Request request{};
+  std::shared_ptr<const AttentionMethod> method{};
+  AttentionState state{};
+  std::optional<SequenceKv> kv{};  // while admitted
+  int64_t pages_reserved = 0;      // what it may still grow to, in all
 
-  std::vector<int32_t> tokens;  // prompt, then what was generated
+  std::vector<int32_t> tokens{};  // prompt, then what was generated
   int64_t n_prompt = 0;
   int64_t max_length = 0;        // tokens it may reach, prompt included
   int32_t since_correction = 0;  // rows decoded since the last KV cache correction
@@ -41,9 +41,9 @@ struct Sequence {
   Sampler sampler;
   StreamDecoder decoder;
   StopMatcher stop;
-  Completion completion;
-  std::chrono::steady_clock::time_point started;  // first chunk
-  std::chrono::steady_clock::time_point first_token;
+  Completion completion{};
+  std::chrono::steady_clock::time_point started{};  // first chunk
+  std::chrono::steady_clock::time_point first_token{};
 
   Work next_work() const {
     if (kv->length() < n_prompt) return Work::kPrefill;

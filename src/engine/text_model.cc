@@ -133,10 +133,41 @@ Tokenizer load_tokenizer(const Model& model) {
 }
 
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer) {
-  std::string source = chat_template_source(model);
+  const std::string source = chat_template_source(model);
   if (source.empty()) return std::nullopt;
-  return ChatTemplate::create(std::move(source), piece_or_empty(tokenizer, tokenizer.bos()),
+  return ChatTemplate::create(source, piece_or_empty(tokenizer, tokenizer.bos()),
                               piece_or_empty(tokenizer, tokenizer.eos()));
+}
+
+std::vector<std::string> control_token_names(const Tokenizer& tokenizer) {
+  std::vector<std::string> names;
+  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
+    if (tokenizer.is_control(id)) names.emplace_back(tokenizer.piece(id));
+  }
+  return names;
+}
+
+std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                                     std::span<const std::string> control_tokens,
+                                     std::span<const ChatMessage> messages,
+                                     std::string_view answer_prefix) {
+  std::vector<PromptPiece> pieces = split_prompt(
+      chat_template.render_marked(messages, /*add_generation_prompt=*/true), control_tokens);
+  if (!answer_prefix.empty()) {
+    if (pieces.empty() || pieces.back().is_control) pieces.push_back({"", false});
+    pieces.back().text += answer_prefix;
+  }
+  std::vector<TokenId> tokens;
+  for (const PromptPiece& piece : pieces) {
+    if (piece.is_control) {
+      tokens.push_back(tokenizer.find(piece.text).value());
+      continue;
+    }
+    const std::vector<TokenId> ids =
+        tokenizer.encode(piece.text, /*add_special=*/false, /*parse_special=*/false);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  return tokens;
 }
 
 }  // namespace tidal

@@ -2,6 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "model/model.h"
 #include "text/chat_template.h"
@@ -14,5 +18,15 @@ Tokenizer load_tokenizer(const Model& model);
 
 // Nothing when the model brings none. A template that cannot be parsed is an Error.
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer);
+
+// Names of the control tokens, in id order.
+std::vector<std::string> control_token_names(const Tokenizer& tokenizer);
+
+// A conversation, open for the assistant's answer, which begins with answer_prefix. Control tokens
+// come from the template alone, never from a message.
+std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                                     std::span<const std::string> control_tokens,
+                                     std::span<const ChatMessage> messages,
+                                     std::string_view answer_prefix);
 
 }  // namespace tidal
