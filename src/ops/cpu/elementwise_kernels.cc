@@ -1,3 +1,7 @@
+// Norm, rotation, gate and embedding: a few operations an element on data that the previous
+// operation left in cache, so that they are short beside the matrix products on either side; what
+// counts is not to wake the team for the small ones. An embedding decodes only the rows it picks.
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/elementwise_kernels.cc"
 #include "ops/cpu/simd_targets.h"
