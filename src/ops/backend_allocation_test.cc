@@ -21,6 +21,9 @@ void* counted(void* memory) {
 }  // namespace
 
 [[gnu::noinline]] void* operator new(size_t n) { return counted(std::malloc(n == 0 ? 1 : n)); }
+[[gnu::noinline]] void* operator new(size_t n, const std::nothrow_t&) noexcept {
+  return ::operator new(n);
+}
 [[gnu::noinline]] void* operator new(size_t n, std::align_val_t alignment) {
   const auto a = static_cast<size_t>(alignment);
   return counted(std::aligned_alloc(a, (n + a) / a * a));
