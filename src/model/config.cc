@@ -13,7 +13,7 @@ constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
-constexpr int64_t kMaxContext = int64_t{1} << 31;
+constexpr int64_t kMaxContext = int64_t{1} << 28;
 
 void check_range(const std::string& source, std::string_view field, int64_t value, int64_t max) {
   if (value >= 1 && value <= max) return;

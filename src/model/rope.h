@@ -28,15 +28,15 @@ struct RopeConfig {
   double llama3_high_freq_factor = 4.0;
   // Divisors of the frequencies before any scaling (GGUF rope_freqs.weight): [head_dim / 2] or
   // none.
-  std::vector<float> factors;
+  std::vector<float> factors = {};
 };
 
 // --rope-* options; what is not set stays the model's.
 struct RopeOverride {
-  std::optional<RopeScaling> scaling;  // replaces the model's own scaling, factors included
-  std::optional<double> scale;
-  std::optional<double> freq_base;
-  std::optional<int64_t> yarn_original_context;
+  std::optional<RopeScaling> scaling = {};  // replaces the model's own scaling, factors included
+  std::optional<double> scale = {};
+  std::optional<double> freq_base = {};
+  std::optional<int64_t> yarn_original_context = {};
 };
 
 // YaRN's factor on cos and sin when none is given: 0.1 mscale ln(scale) + 1.
