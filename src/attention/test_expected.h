@@ -30,7 +30,7 @@ inline Rows all_rows(int64_t length) {
 }
 
 // The best `budget` of the scores, the first `sinks` and last max(recent, 1) always among them.
-inline Rows best(Scores scores, int64_t budget, int64_t sinks, int64_t recent) {
+inline Rows best(const Scores& scores, int64_t budget, int64_t sinks, int64_t recent) {
   const auto n = static_cast<int64_t>(scores.size());
   std::set<int64_t> picks;
   for (int64_t i = 0; i < sinks; ++i) picks.insert(i);
@@ -38,8 +38,8 @@ inline Rows best(Scores scores, int64_t budget, int64_t sinks, int64_t recent) {
   while (static_cast<int64_t>(picks.size()) < budget) {
     int64_t top = -1;
     for (int64_t i = 0; i < n; ++i) {
-      const auto score = scores[static_cast<size_t>(i)];
-      if (picks.count(i) == 0 && (top < 0 || score > scores[static_cast<size_t>(top)])) top = i;
+      if (picks.count(i) > 0) continue;
+      if (top < 0 || scores[static_cast<size_t>(i)] > scores[static_cast<size_t>(top)]) top = i;
     }
     picks.insert(top);
   }
@@ -56,11 +56,12 @@ class Expectation {
     const std::string_view name = sequence_.method().name();
     const bool full = name != "window" && spec.role == LayerRole::kFull;
     if (full || name == "full") return dense();
-    if (name == "window") return per_head(window());
+    if (name == "window") return per_list({window()}, {}, false);
     if (name == "quest") return quest(layer);
     if (name == "oracle") return per_list(lists(layer), {}, true);
-    if (spec.role == LayerRole::kSelect && !plan_.own) return dense();
-    if (spec.role == LayerRole::kSelect) return per_list(lists(layer), {}, true);
+    if (spec.role == LayerRole::kSelect) {
+      return plan_.own ? per_list(lists(layer), {}, true) : dense();
+    }
     return per_list(lists(spec.source), spec.head_map, false);
   }
 
@@ -106,9 +107,10 @@ class Expectation {
   // The rows of a KV head that any of its query heads reads.
   std::set<int64_t> rows_of_kv_head(const Expected& expected, int32_t kv_head_index) const {
     std::set<int64_t> rows;
-    for (int32_t head = 0; head < shape_.n_heads; ++head) {
+    const int32_t group = shape_.n_heads / shape_.n_kv_heads;
+    for (int32_t head = kv_head_index * group; head < (kv_head_index + 1) * group; ++head) {
       const Rows& own = expected.rows[static_cast<size_t>(head)];
-      if (kv_head(head) == kv_head_index) rows.insert(own.begin(), own.end());
+      rows.insert(own.begin(), own.end());
     }
     return rows;
   }
@@ -131,11 +133,9 @@ class Expectation {
   }
 
   Rows window() const {
-    const int64_t budget = plan_.budget_at(length_);
-    Rows rows;
-    for (int64_t row = 0; row < length_; ++row) {
-      if (row < plan_.sinks || row >= length_ - (budget - plan_.sinks)) rows.push_back(row);
-    }
+    const int64_t first = length_ - (plan_.budget_at(length_) - plan_.sinks);
+    Rows rows = all_rows(length_);
+    std::erase_if(rows, [&](int64_t row) { return row >= plan_.sinks && row < first; });
     return rows;
   }
 
@@ -143,10 +143,8 @@ class Expectation {
     const int64_t n_pages = (length_ + plan_.page - 1) / plan_.page;
     Expected expected;
     for (int32_t head = 0; head < shape_.n_heads; ++head) {
-      Scores bounds(static_cast<size_t>(n_pages));
-      for (int64_t page = 0; page < n_pages; ++page) {
-        bounds[static_cast<size_t>(page)] = bound(layer, head, page);
-      }
+      Scores bounds;
+      for (int64_t page = 0; page < n_pages; ++page) bounds.push_back(bound(layer, head, page));
       Rows rows;
       for (const int64_t page : best(bounds, plan_.budget_at(length_) / plan_.page, 0, 0)) {
         for (int64_t row = page * plan_.page; row < (page + 1) * plan_.page; ++row) {
@@ -174,20 +172,15 @@ class Expectation {
     return std::accumulate(largest.begin(), largest.end(), 0.0) / std::sqrt(shape_.head_dim);
   }
 
-  Expected dense() const { return per_head(all_rows(length_)); }
-
-  // The same rows for every head.
-  Expected per_head(const Rows& rows) const { return per_list({rows}, {}, false); }
+  Expected dense() const { return per_list({all_rows(length_)}, {}, false); }
 
   Expected per_list(const std::vector<Rows>& lists, std::vector<int32_t> head_map,
                     bool scanned_k) const {
     const auto heads_per_list = static_cast<size_t>(shape_.n_heads) / lists.size();
-    Expected expected;
-    expected.scanned_k = scanned_k;
+    Expected expected{{}, scanned_k, {}};
     for (size_t head = 0; head < static_cast<size_t>(shape_.n_heads); ++head) {
-      const size_t list =
-          head_map.empty() ? head / heads_per_list : static_cast<size_t>(head_map[head]);
-      expected.rows.push_back(lists[list]);
+      const auto mapped = static_cast<size_t>(head_map.empty() ? 0 : head_map[head]);
+      expected.rows.push_back(lists[head_map.empty() ? head / heads_per_list : mapped]);
     }
     count(expected);
     if (scanned_k) expected.read.k += length_ * shape_.n_kv_heads;
