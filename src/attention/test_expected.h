@@ -56,7 +56,12 @@ class Expectation {
     const std::string_view name = sequence_.method().name();
     const bool full = name != "window" && spec.role == LayerRole::kFull;
     if (full || name == "full") return dense();
-    if (name == "window") return per_list({window()}, {}, false);
+    if (name == "window") {
+      const int64_t first = length_ - (plan_.budget_at(length_) - plan_.sinks);
+      Rows rows = all_rows(length_);
+      std::erase_if(rows, [&](int64_t row) { return row >= plan_.sinks && row < first; });
+      return per_list({rows}, {}, false);
+    }
     if (name == "quest") return quest(layer);
     if (name == "oracle") return per_list(lists(layer), {}, true);
     if (spec.role == LayerRole::kSelect) {
@@ -130,13 +135,6 @@ class Expectation {
       scores.push_back(sum / std::sqrt(shape_.head_dim));
     }
     return scores;
-  }
-
-  Rows window() const {
-    const int64_t first = length_ - (plan_.budget_at(length_) - plan_.sinks);
-    Rows rows = all_rows(length_);
-    std::erase_if(rows, [&](int64_t row) { return row >= plan_.sinks && row < first; });
-    return rows;
   }
 
   Expected quest(int32_t layer) const {
