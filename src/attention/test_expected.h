@@ -70,7 +70,6 @@ class Expectation {
     return per_list(lists(spec.source), spec.head_map, false);
   }
 
-  // The positions each list of a selecting layer holds.
   std::vector<Rows> lists(int32_t layer) const {
     const int32_t n_lists = list_count(plan_.scope, shape_.n_heads, shape_.n_kv_heads);
     const int32_t heads = shape_.n_heads / n_lists;
