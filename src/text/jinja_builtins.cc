@@ -49,9 +49,10 @@ Value call_dict(Run& run, const Arguments& args) {
   }
   for (const auto& [name, value] : args.keywords) {
     run.step(static_cast<int64_t>(entries.size() / 16));
-    const auto same = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
-      return entry.first.is_text() && entry.first.str() == name;
-    });
+    const auto same =
+        std::find_if(entries.begin(), entries.end(), [&key = name](const auto& entry) {
+          return entry.first.is_text() && entry.first.str() == key;
+        });
     if (same != entries.end()) {
       same->second = value;
     } else {

@@ -204,7 +204,7 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& args) {
   const ScopeGuard guard(*this, macro.scope);
   for (const auto& [name, value] : args.keywords) {
     const bool known = std::any_of(parameters.begin(), parameters.end(),
-                                   [&](const auto& p) { return p.first == name; });
+                                   [&key = name](const auto& p) { return p.first == key; });
     if (!known) run_.error("the macro '{}' takes no argument '{}'", definition.name, name);
     scope_->names[name] = value;
   }

@@ -17,7 +17,7 @@ Interpreter::~Interpreter() {
 Interpreter::ScopeGuard::ScopeGuard(Interpreter& interpreter, ScopePtr parent)
     : interpreter_(interpreter), saved_(std::move(interpreter.scope_)) {
   interpreter_.run_.allocate(sizeof(Scope));
-  interpreter_.scope_ = std::make_shared<Scope>(std::move(parent));
+  interpreter_.scope_ = std::make_shared<Scope>(Scope{std::move(parent), {}});
 }
 
 JinjaText Interpreter::render(const Dict& variables) {
@@ -199,7 +199,7 @@ Interpreter::Flow Interpreter::execute_with(const Stmt& stmt) {
 void Interpreter::define_macro(const Stmt& stmt) {
   held_scopes_.push_back(scope_);
   run_.allocate(sizeof(Macro));
-  scope_->names[stmt.name] = Value(std::make_shared<const Macro>(&stmt, scope_));
+  scope_->names[stmt.name] = Value(std::make_shared<const Macro>(Macro{&stmt, scope_}));
 }
 
 }  // namespace jinja

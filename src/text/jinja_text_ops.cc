@@ -189,6 +189,11 @@ JinjaText change_case(Run& run, const JinjaText& text, Case to) {
     const char32_t c = code_point_at(s, at);
     const bool upper = to == Case::kUpper || (to == Case::kTitle && !in_word) ||
                        (to == Case::kCapitalize && at == 0);
+    const bool has_title_case =
+        (c >= 0x1C4 && c <= 0x1CC) || (c >= 0x1F1 && c <= 0x1F3) || (c >= 0x10D0 && c <= 0x10FF);
+    if (upper && to != Case::kUpper && has_title_case) {
+      run.unsupported("title case of U+{:04X}", static_cast<uint32_t>(c));
+    }
     if (c == 0xFFFD) {
       result.append(s, at, n);
     } else {

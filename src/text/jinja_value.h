@@ -50,7 +50,7 @@ class Value {
 
   Value() = default;  // undefined
   template <typename T>
-  requires std::is_constructible_v<Data, std::in_place_type_t<T>, T>
+  requires kIsAlternative<T, Data>
   explicit Value(T value) : data_(std::in_place_type<T>, std::move(value)) {}
   static Value undefined(std::string name) { return Value(Undefined{std::move(name)}); }
   static Value none() { return Value(None{}); }
