@@ -42,13 +42,10 @@ Value Interpreter::evaluate(const Expr& expr) {
     case ExprKind::kNegative:
     case ExprKind::kPositive:
       return evaluate_sign(expr);
-    case ExprKind::kAnd: {
-      Value left = child(0);
-      return truth(left) ? child(1) : left;
-    }
+    case ExprKind::kAnd:
     case ExprKind::kOr: {
       Value left = child(0);
-      return truth(left) ? left : child(1);
+      return truth(left) == (expr.kind == ExprKind::kAnd) ? child(1) : left;
     }
     case ExprKind::kBinary: {
       const Value left = child(0);
