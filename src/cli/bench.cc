@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 
 #include "base/fail.h"
@@ -12,6 +14,7 @@
 #include "cli/command.h"
 #include "engine/model_options.h"
 #include "model/model.h"
+#include "ops/cpu/cpu_backend.h"
 
 namespace tidal::cli {
 namespace {
@@ -30,6 +33,16 @@ struct Machine {
   int threads;
   double bandwidth;  // bytes per second
 };
+
+// As the operating system calls it; empty where it does not say.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
 
 std::string kv_name(const EngineOptions& options) {
   return options.k_cache_type == options.v_cache_type
@@ -77,10 +90,14 @@ class Table {
 
   void end(const Machine& machine) const {
     if (format_ != "json") return;
-    const Json json = {{"machine", {{"backend", machine.backend}, {"threads", machine.threads}}},
+    const Json json = {{"machine",
+                        {{"processor", processor_name()},
+                         {"target", cpu_target_name()},
+                         {"backend", machine.backend},
+                         {"threads", machine.threads}}},
                        {"bandwidth_gb_s", machine.bandwidth / 1e9},
                        {"rows", rows_}};
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", dump(json));
   }
 
  private:
@@ -88,7 +105,13 @@ class Table {
     if (value.is_null()) return "";
     if (value.is_string()) return value.get<std::string>();
     if (value.is_number_float()) return fmt::format("{:.3f}", value.get<double>());
-    return value.dump();
+    return dump(value);
+  }
+
+  static std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return result + "\"";
   }
 
   void print_csv(const Json& row) const {
@@ -97,7 +120,7 @@ class Table {
     for (const auto& [key, value] : row.items()) {
       const char* comma = header.empty() ? "" : ",";
       header += comma + key;
-      line += fmt::format("{}{}", comma, value.is_string() ? value.dump() : cell(value));
+      line += comma + (value.is_string() ? quoted(value.get<std::string>()) : cell(value));
     }
     if (first_) fmt::print("{}\n", header);
     fmt::print("{}\n", line);
@@ -106,21 +129,21 @@ class Table {
   void print_markdown(const Json& row) const {
     if (first_) {
       fmt::print(
-          "| model | quant | kv | test | method | ms | min | tok/s | rows | GB | GB/s | of "
-          "bandwidth | vs full |\n");
-      fmt::print("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+          "| model | quant | kv | backend | threads | test | method | plan | ms_median | ms_min | "
+          "tok_s | rows_share | gb_moved | gb_s | bandwidth_share | speedup_vs_full |\n"
+          "|---|---|---|---|--:|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     }
-    const auto number = [&](const char* key) { return row[key].get<double>(); };
+    const auto text = [&](const char* key) { return row[key].get<std::string>(); };
+    const auto value = [&](const char* key) { return row[key].get<double>(); };
     const std::string speedup =
-        row["speedup_vs_full"].is_null() ? "" : fmt::format("{:.2f}x", number("speedup_vs_full"));
+        row["speedup_vs_full"].is_null() ? "" : fmt::format("{:.2f}x", value("speedup_vs_full"));
     fmt::print(
-        "| {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.1f} | {:.1f} % | {:.3f} | {:.1f} | "
-        "{:.0f} % | {} |\n",
-        row["model"].get<std::string>(), row["quant"].get<std::string>(),
-        row["kv"].get<std::string>(), row["test"].get<std::string>(),
-        row["method"].get<std::string>(), number("ms_median"), number("ms_min"), number("tok_s"),
-        100 * number("rows_share"), number("gb_moved"), number("gb_s"),
-        100 * number("bandwidth_share"), speedup);
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.1f} | {:.1f} % | {:.3f} | "
+        "{:.1f} | {:.0f} % | {} |\n",
+        text("model"), text("quant"), text("kv"), text("backend"), row["threads"].get<int>(),
+        text("test"), text("method"), text("plan"), value("ms_median"), value("ms_min"),
+        value("tok_s"), 100 * value("rows_share"), value("gb_moved"), value("gb_s"),
+        100 * value("bandwidth_share"), speedup);
   }
 
   std::string format_;
@@ -143,11 +166,14 @@ std::shared_ptr<const Model> bench_model(const Flags& flags) {
 
 int bench(Flags& flags) {
   if (!flags.shape.empty() && !flags.model.engine.model.empty()) {
-    fail(ErrorCode::kInvalidArgument, "give a model with -m or a shape with --shape, not both");
+    throw UsageError("give a model with -m or a shape with --shape, not both");
   }
   BenchOptions& options = flags.bench;
   options.engine = flags.model.engine;
   if (options.engine.threads == 0) options.engine.threads = default_threads();
+  // First what the others are compared with.
+  std::stable_partition(flags.methods.begin(), flags.methods.end(),
+                        [](const std::string& name) { return name == "full"; });
   for (const std::string& name : flags.methods) {
     options.methods.push_back(flags.model.method);
     options.methods.back().name = name;
@@ -182,19 +208,20 @@ void add_bench(CLI::App& app, Work& work) {
       ->group(group);
   command->add_option("--quant", flags->quant, "Type of the random weights")
       ->group(group)
+      ->needs("--shape")
       ->capture_default_str();
   command->add_option("-d,--depths", flags->bench.depths, "Cache depths of the decode tests")
       ->group(group)
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
   command->add_option("-p,--n-prompt", flags->bench.prompt_tokens, "Prefill test length, 0: none")
       ->group(group)
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
   command->add_option("-n,--n-gen", flags->bench.decode_tokens, "Timed decode steps")
       ->group(group)
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "md, json or csv")
       ->group(group)
@@ -202,12 +229,14 @@ void add_bench(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_option("--seed", flags->bench.seed, "Of random weights and cache")
       ->group(group)
+      ->check(whole_number(0))
       ->capture_default_str();
   add_method_flags(*command, flags->model);
   command->remove_option(command->get_option("--method"));
   command->add_option("--method", flags->methods, "full, tidal, quest, window, oracle")
       ->group("Attention")
       ->delimiter(',')
+      ->check(method_name())
       ->capture_default_str();
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return bench(*flags); }; });

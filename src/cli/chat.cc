@@ -4,13 +4,19 @@
 #include <histedit.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <clocale>
 #include <cstdio>
-#include <filesystem>
+#include <cstdlib>
+#include <cwchar>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <sstream>
 
+#include "attention/layer_plan.h"
+#include "attention/registry.h"
 #include "base/fail.h"
 #include "cli/command.h"
 #include "cli/generation.h"
@@ -21,7 +27,7 @@ namespace {
 constexpr const char* kHelp =
     "  /help             this list\n"
     "  /stats            speed and rows read of the last answer\n"
-    "  /method NAME [PLAN]  full, tidal, quest, window or oracle, from the next answer on\n"
+    "  /method NAME PLAN full, tidal, quest, window or oracle; the plan may be left out\n"
     "  /budget K         rows a sparse layer reads: 512 or 10%\n"
     "  /file PATH        put a file's text before the next message\n"
     "  /clear            forget the conversation\n"
@@ -33,11 +39,30 @@ struct Flags {
   std::string system_prompt;
 };
 
+// One character for the line editor; -1 on Ctrl-C.
+int read_character(EditLine*, wchar_t* character) {
+  std::mbstate_t state{};
+  for (;;) {
+    char byte = 0;
+    const ssize_t n = read(STDIN_FILENO, &byte, 1);
+    if (n == 0) return 0;
+    if (n < 0 && (errno != EINTR || interrupted())) return -1;
+    if (n < 0) continue;
+    const size_t used = std::mbrtowc(character, &byte, 1, &state);
+    if (used <= 1) return 1;
+    if (used == static_cast<size_t>(-1)) state = {};  // no character: wait for the next one
+  }
+}
+
 // One line at a time: edited with history on a terminal, plain otherwise.
 class LineReader {
  public:
   LineReader() {
     if (isatty(STDIN_FILENO) != 1) return;
+    // The editor takes characters apart by the locale; text here is UTF-8 in any.
+    if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1) {
+      std::setlocale(LC_CTYPE, "C.UTF-8");
+    }
     history_ = history_init();
     HistEvent event;
     history(history_, &event, H_SETSIZE, 500);
@@ -50,6 +75,7 @@ class LineReader {
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_HIST, history, history_);
     el_set(edit_, EL_SIGNAL, 0);
+    el_set(edit_, EL_GETCFN, read_character);
   }
   ~LineReader() {
     if (edit_ == nullptr) return;
@@ -67,7 +93,15 @@ class LineReader {
     }
     int count = 0;
     const char* text = el_gets(edit_, &count);
-    if (text == nullptr || count <= 0) return std::nullopt;
+    while (interrupted()) {  // Ctrl-C gives up the line, not the program
+      fmt::print("\n");
+      reset_interrupt();
+      text = el_gets(edit_, &count);
+    }
+    if (text == nullptr || count <= 0) {
+      fmt::print("\n");
+      return std::nullopt;
+    }
     line.assign(text, static_cast<size_t>(count));
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
     HistEvent event;
@@ -91,10 +125,12 @@ class Chat {
     }
     fmt::print(stderr, "{}, {} tokens of context. /help lists commands, Ctrl-D leaves.\n",
                engine_.model_name(), engine_.context_size());
-    catch_interrupts();
+    catch_interrupts(/*keep_running=*/true);
     LineReader reader;
-    while (std::optional<std::string> line = reader.next()) {
+    for (;;) {
       reset_interrupt();
+      std::optional<std::string> line = reader.next();
+      if (!line.has_value() || std::ferror(stdout) != 0) break;
       if (line->empty()) continue;
       if (line->front() == '/') {
         if (!command(*line)) break;
@@ -102,7 +138,7 @@ class Chat {
         say(std::move(*line));
       }
     }
-    return kExitDone;
+    return interrupted() ? kExitInterrupted : kExitDone;
   }
 
  private:
@@ -129,9 +165,18 @@ class Chat {
       fmt::print("\n");
       messages_.push_back({"assistant", last_->text});
       attached_.clear();
+      if (last_->finish_reason == FinishReason::kLength) {
+        fmt::print(stderr, "(cut off: {})\n",
+                   flags_.generation.max_tokens > 0
+                       ? fmt::format("-n allows {} tokens", flags_.generation.max_tokens)
+                       : "the context is full, /clear or a larger --ctx-size makes room");
+      }
     } catch (const Error& error) {
       messages_.pop_back();
       fmt::print(stderr, "error: {}\n", error.what());
+      if (error.code() == ErrorCode::kExhausted) {
+        fmt::print(stderr, "/clear forgets the conversation so far\n");
+      }
     }
   }
 
@@ -152,17 +197,40 @@ class Chat {
           last_ ? closing_line(*last_) + "\n" + last_->plan : "nothing has been answered yet");
     } else if (name == "/clear") {
       clear();
-    } else if (name == "/method" && !argument.empty()) {
-      flags_.model.method.name = argument;
-      flags_.model.method.plan = rest;
+    } else if (name == "/method") {
+      set_method(argument, rest);
     } else if (name == "/budget" && !argument.empty()) {
-      flags_.model.method.budget = argument;
+      set_budget(argument);
     } else if (name == "/file" && !argument.empty()) {
       attach(argument);
     } else {
       fmt::print(stderr, "unknown command '{}', /help lists them\n", line);
     }
     return true;
+  }
+
+  void set_method(const std::string& name, const std::string& plan) {
+    MethodOptions& method = flags_.model.method;
+    const auto names = method_names();
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      fmt::print(stderr, "error: '{}' is no method, there are {}\n", name, fmt::join(names, ", "));
+      return;
+    }
+    if (!name.empty()) {
+      method.name = name;
+      method.plan = plan;
+    }
+    fmt::print(stderr, "from the next answer on: {} {}\n", method.name, method.plan);
+  }
+
+  void set_budget(const std::string& budget) {
+    try {
+      parse_budget(budget);
+      flags_.model.method.budget = budget;
+      fmt::print(stderr, "from the next answer on: a budget of {}\n", budget);
+    } catch (const Error& error) {
+      fmt::print(stderr, "error: {}\n", error.what());
+    }
   }
 
   void attach(const std::string& path) {

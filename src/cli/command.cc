@@ -2,15 +2,20 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <sstream>
 
+#include "attention/layer_plan.h"
 #include "attention/registry.h"
 #include "base/fail.h"
 #include "base/log.h"
@@ -21,12 +26,69 @@ namespace {
 constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 std::atomic<bool> interrupt_seen{false};
+std::atomic<bool> second_interrupt_ends{true};
 
 void on_interrupt(int) {
-  if (interrupt_seen.exchange(true)) _exit(kExitInterrupted);
+  if (interrupt_seen.exchange(true) && second_interrupt_ends) _exit(kExitInterrupted);
+}
+
+template <typename T>
+bool parses(const std::string& text, T& value) {
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end;
+}
+
+CLI::Validator budget() {
+  return CLI::Validator(
+      [](std::string& text) {
+        try {
+          parse_budget(text);
+          return std::string();
+        } catch (const Error&) {
+          return fmt::format("'{}' is neither a number of tokens (512) nor a share (10%)", text);
+        }
+      },
+      "");
 }
 
 }  // namespace
+
+CLI::Validator whole_number(int64_t least, int64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        int64_t value = 0;
+        if (parses(text, value) && value >= least && value <= most) return std::string();
+        return most == INT64_MAX
+                   ? fmt::format("'{}' is not a whole number of at least {}", text, least)
+                   : fmt::format("'{}' is not a whole number from {} to {}", text, least, most);
+      },
+      "");
+}
+
+CLI::Validator number(std::string wanted, bool (*good)(double)) {
+  return CLI::Validator(
+      [wanted = std::move(wanted), good](std::string& text) {
+        double value = 0;
+        if (parses(text, value) && std::isfinite(value) && good(value)) return std::string();
+        return fmt::format("'{}' is not {}", text, wanted);
+      },
+      "");
+}
+
+CLI::Validator positive_number() {
+  return number("a number above 0", [](double value) { return value > 0; });
+}
+
+CLI::Validator method_name() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto names = method_names();
+        if (std::find(names.begin(), names.end(), text) != names.end()) return std::string();
+        return fmt::format("'{}' is no method, there are {}", text, fmt::join(names, ", "));
+      },
+      "");
+}
 
 void add_output_flags(CLI::App& app, ModelFlags& flags) {
   app.add_flag("--json", flags.json, "One JSON object on stdout and nothing else");
@@ -43,11 +105,11 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-c,--ctx-size", engine.context_size,
                  "Cache capacity in tokens (default: what prompt and -n need)")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("-t,--threads", engine.threads,
                  "Threads (default: the physical cores this process may use)")
       ->group(group)
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_number(1, 4096));
   app.add_option("--cache-type-k", engine.k_cache_type, "Type of cached K (short: -ctk)")
       ->group(group)
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
@@ -66,26 +128,24 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(CLI::IsMember({"none", "linear", "yarn"}));
   app.add_option("--rope-scale", engine.rope.scale, "Context extension factor")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   app.add_option("--rope-freq-base", engine.rope.freq_base, "RoPE base frequency")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   app.add_option("--yarn-orig-ctx", engine.rope.yarn_original_context,
                  "YaRN: the context the model was trained at")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   add_output_flags(app, flags);
 }
 
 void add_method_flags(CLI::App& app, ModelFlags& flags) {
   MethodOptions& method = flags.method;
   const std::string group = "Attention";
-  std::vector<std::string> names;
-  for (const std::string_view name : method_names()) names.emplace_back(name);
   app.add_option("--method", method.name,
                  "What decode steps read: full, tidal, quest, window, oracle")
       ->group(group)
-      ->check(CLI::IsMember(names))
+      ->check(method_name())
       ->capture_default_str();
   app.add_option(
          "--plan", method.plan,
@@ -93,30 +153,43 @@ void add_method_flags(CLI::App& app, ModelFlags& flags) {
       ->group(group);
   app.add_option("--budget", method.budget,
                  "Rows a sparse layer reads, newest included: tokens (512) or a share (10%)")
-      ->group(group);
+      ->group(group)
+      ->check(budget());
   app.add_option("--min-context", method.min_context,
                  "Below this length everything is read (default: where sparse starts to pay)")
       ->group(group)
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   app.add_option("--correct-every", method.correct_every,
                  "KV cache correction stride in tokens, 0 = off (default: the plan's)")
       ->group(group)
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, INT32_MAX));
 }
 
 std::string model_path(const std::string& given) {
-  if (!given.empty()) return given;
   namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (!given.empty()) {
+    if (!fs::exists(given, ignored)) {
+      fail(ErrorCode::kNotFound,
+           "no model at {}: give a GGUF file or a Hugging Face folder, or run scripts/get-model "
+           "and leave out -m",
+           given);
+    }
+    if (fs::is_directory(given, ignored) && !fs::exists(fs::path(given) / "config.json", ignored)) {
+      fail(ErrorCode::kNotFound,
+           "the folder {} holds no config.json: give a GGUF file or a Hugging Face folder", given);
+    }
+    return given;
+  }
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   const fs::path folder = cache != nullptr && *cache != '\0'
                               ? fs::path(cache)
                               : fs::path(home != nullptr ? home : ".") / ".cache";
   const fs::path path = folder / "tidal" / kDefaultModelFile;
-  std::error_code ignored;
   if (!fs::exists(path, ignored)) {
-    fail(ErrorCode::kNotFound,
-         "no model: {} is not there, run scripts/get-model or give one with -m", path.string());
+    fail(ErrorCode::kNotFound, "no model at {}: run scripts/get-model, or give one with -m",
+         path.string());
   }
   return path.string();
 }
@@ -124,9 +197,13 @@ std::string model_path(const std::string& given) {
 std::string read_text(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
   std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    fail(ErrorCode::kInvalidArgument, "cannot read {}: it is a folder, give a file", path);
+  }
   std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path, ignored)) {
-    fail(ErrorCode::kNotFound, "cannot read {}: no such file, or not readable", path);
+  if (!file) {
+    fail(ErrorCode::kNotFound, "cannot read {}: {}, give a readable file", path,
+         std::strerror(errno));
   }
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -149,15 +226,20 @@ std::vector<int32_t> read_tokens(const std::string& path) {
   return tokens;
 }
 
-void catch_interrupts() {
+void catch_interrupts(bool keep_running) {
+  second_interrupt_ends = !keep_running;
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  if (!keep_running) sigaction(SIGTERM, &action, nullptr);
 }
 
 bool interrupted() { return interrupt_seen.load(); }
 void reset_interrupt() { interrupt_seen.store(false); }
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
 
 Json rows_json(const RowsReport& rows) {
   return {{"read", rows.read}, {"total", rows.total}, {"share", rows.share()}};

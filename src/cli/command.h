@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tidal/engine.h"
@@ -25,6 +27,17 @@ inline constexpr int kExitInterrupted = 130;
 
 // The work of the command that was chosen; its result is the exit status.
 using Work = std::function<int()>;
+
+// Flags that do not go together; ends with kExitUsage.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Checks of flag values, with messages that name the flag and what it takes.
+CLI::Validator whole_number(int64_t least, int64_t most = INT64_MAX);
+CLI::Validator number(std::string wanted, bool (*good)(double));
+CLI::Validator positive_number();
+CLI::Validator method_name();
 
 // Options every command with a model shares.
 struct ModelFlags {
@@ -54,10 +67,14 @@ std::string read_text(const std::string& path);
 // A JSON array of token ids, or an object with "tokens".
 std::vector<int32_t> read_tokens(const std::string& path);
 
-// Ctrl-C: once caught, interrupted() holds until reset; a second one ends the program at once.
-void catch_interrupts();
+// Ctrl-C: once caught, interrupted() holds until reset; a second one before that ends the program
+// at once, unless `keep_running` (then only SIGINT is caught).
+void catch_interrupts(bool keep_running = false);
 bool interrupted();
 void reset_interrupt();
+
+// JSON holds Unicode only: bytes that are none come out as U+FFFD.
+std::string dump(const Json& json);
 
 Json rows_json(const RowsReport& rows);
 std::string rows_text(const RowsReport& rows);  // "read 12.3 % of the cache rows"

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
 
@@ -25,24 +27,27 @@ struct Flags {
   std::string per_token;
 };
 
+struct PromptInterrupted {};
+
 std::vector<int32_t> input_tokens(const Flags& flags, const Model& model) {
   if (flags.file.empty() == flags.tokens_file.empty()) {
-    fail(ErrorCode::kInvalidArgument, "give the text with -f FILE or --tokens FILE");
+    throw UsageError("give the text with -f FILE or with --tokens FILE");
   }
   std::vector<int32_t> tokens =
       flags.tokens_file.empty() ? load_tokenizer(model).encode(read_text(flags.file), true, false)
                                 : read_tokens(flags.tokens_file);
   if (flags.max_tokens > 0) {
     if (tokens.size() < static_cast<size_t>(flags.max_tokens)) {
-      fail(ErrorCode::kInvalidArgument, "the text has {} tokens, --max-tokens asks for {}",
+      fail(ErrorCode::kInvalidArgument,
+           "the text has {} tokens, --max-tokens asks for {}: lower it or give more text",
            tokens.size(), flags.max_tokens);
     }
     tokens.resize(static_cast<size_t>(flags.max_tokens));
   }
   if (static_cast<int64_t>(tokens.size()) <= flags.n_prefill) {
     fail(ErrorCode::kInvalidArgument,
-         "the text has {} tokens, --prefill takes {}: nothing is left to score", tokens.size(),
-         flags.n_prefill);
+         "the text has {} tokens, --prefill takes {}: nothing is left to score, lower it",
+         tokens.size(), flags.n_prefill);
   }
   return tokens;
 }
@@ -53,7 +58,8 @@ int eval_perplexity(const Flags& flags) {
   const std::vector<int32_t> tokens = input_tokens(flags, *model);
   const auto capacity = static_cast<int64_t>(tokens.size());
   if (options.context_size > 0 && options.context_size < capacity) {
-    fail(ErrorCode::kExhausted, "the text has {} tokens, --ctx-size holds {}", capacity,
+    fail(ErrorCode::kExhausted,
+         "the text has {} tokens, --ctx-size holds {}: raise it or lower --max-tokens", capacity,
          options.context_size);
   }
   Session session(model, options, flags.model.method, capacity);
@@ -66,23 +72,30 @@ int eval_perplexity(const Flags& flags) {
   std::ofstream per_token;
   if (!flags.per_token.empty()) {
     per_token.open(flags.per_token);
-    if (!per_token) fail(ErrorCode::kIo, "cannot write {}", flags.per_token);
+    if (!per_token)
+      fail(ErrorCode::kIo, "cannot write {}: {}", flags.per_token, std::strerror(errno));
   }
   catch_interrupts();
   ProgressBar bar("perplexity", "tokens");
-  const PerplexityResult result = perplexity(
-      session, tokens, flags.n_prefill,
-      [&](const TokenScore& score) {
-        if (per_token.is_open()) {
-          per_token << Json{{"pos", score.position},
-                            {"id", score.id},
-                            {"logprob", score.log_probability}}
-                           .dump()
-                    << '\n';
-        }
-        return !interrupted();
-      },
-      [&](int64_t done, int64_t total) { bar.update(done, total); });
+  const auto on_token = [&](const TokenScore& score) {
+    if (per_token.is_open()) {
+      per_token << dump({{"pos", score.position},
+                         {"id", score.id},
+                         {"logprob", score.log_probability}})
+                << '\n';
+    }
+    return !interrupted();
+  };
+  const auto on_progress = [&](int64_t done, int64_t total) {
+    bar.update(done, total);
+    if (done < flags.n_prefill && interrupted()) throw PromptInterrupted();
+  };
+  PerplexityResult result;
+  try {
+    result = perplexity(session, tokens, flags.n_prefill, on_token, on_progress);
+  } catch (const PromptInterrupted&) {
+    // Nothing was scored: that is what gets printed.
+  }
   bar.clear();
   if (per_token.is_open() && !per_token.flush()) {
     fail(ErrorCode::kIo, "cannot write {}: is the disk full?", flags.per_token);
@@ -99,7 +112,7 @@ int eval_perplexity(const Flags& flags) {
                      {"corrections", session.corrections()},
                      {"complete", !interrupted()}};
   if (flags.model.json) {
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", dump(json));
   } else {
     fmt::print("perplexity {:.4f} +- {:.4f} over {} tokens\n", result.perplexity,
                result.standard_error, result.tokens);
@@ -113,6 +126,7 @@ int eval_perplexity(const Flags& flags) {
 void add_eval(CLI::App& app, Work& work) {
   CLI::App* eval = app.add_subcommand("eval", "Measure what a method costs in quality");
   eval->require_subcommand(1);
+  eval->footer("Example: tidal eval ppl -f book.txt --max-tokens 4096 --prefill 2048");
   auto flags = std::make_shared<Flags>();
   CLI::App* command = eval->add_subcommand(
       "ppl", "Perplexity: a dense prompt, then one token at a time by the method");
@@ -123,11 +137,11 @@ void add_eval(CLI::App& app, Work& work) {
       ->group(group);
   command->add_option("--prefill", flags->n_prefill, "Tokens of dense prompt, not scored")
       ->group(group)
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command->add_option("--max-tokens", flags->max_tokens, "Use this many tokens (default: all)")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_option("--per-token", flags->per_token, "Write every score here, JSON lines")
       ->group(group);
   add_method_flags(*command, flags->model);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "base/fail.h"
 #include "cli/command.h"
@@ -18,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 struct Flags {
   ModelFlags model;
   GenerationFlags generation;
-  std::string prompt;
+  std::optional<std::string> prompt;
   std::string file;
   std::string tokens_file;
   bool chat = false;
@@ -58,27 +59,29 @@ Json completion_json(const Engine& engine, const Completion& completion, double 
             {"decode_tok_s", per_second(n - 1, completion.decode_ms)}}}};
 }
 
+// A token is at least a byte of its text, so this holds any prompt; memory is taken only where the
+// cache is written.
+int64_t cache_for(const Flags& flags, const std::string& text) {
+  if (flags.generation.max_tokens < 0) return 0;  // the model's own
+  const size_t most = flags.tokens_file.empty()
+                          ? text.size() + flags.system_prompt.size() + flags.answer_prefix.size()
+                          : read_tokens(flags.tokens_file).size();
+  return static_cast<int64_t>(most) + kTemplateTokens + flags.generation.max_tokens;
+}
+
 int generate(Flags& flags) {
-  const int sources = !flags.tokens_file.empty() + (!flags.prompt.empty() || !flags.file.empty());
-  if (sources != 1) {
-    fail(ErrorCode::kInvalidArgument,
-         "give the prompt with -p TEXT, -f FILE (both: file, then text) or --tokens FILE");
+  const bool from_text = flags.prompt.has_value() || !flags.file.empty();
+  if (from_text != flags.tokens_file.empty()) {
+    throw UsageError(
+        "give the prompt with -p TEXT, -f FILE (both: file, then text) or --tokens FILE");
   }
   std::string text = flags.file.empty() ? std::string() : read_text(flags.file);
-  text += flags.prompt;
+  text += flags.prompt.value_or("");
 
   const auto loading = Clock::now();
   EngineOptions options = flags.model.engine;
   options.model = model_path(options.model);
-  // A token is at least a byte of its text, so this holds any prompt; memory is taken only where
-  // the cache is written.
-  if (options.context_size == 0) {
-    const size_t most = flags.tokens_file.empty()
-                            ? text.size() + flags.system_prompt.size() + flags.answer_prefix.size()
-                            : read_tokens(flags.tokens_file).size();
-    options.context_size = static_cast<int64_t>(most) + kTemplateTokens +
-                           std::max<int64_t>(0, flags.generation.max_tokens);
-  }
+  if (options.context_size == 0) options.context_size = cache_for(flags, text);
   Engine engine(options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
 
@@ -88,7 +91,7 @@ int generate(Flags& flags) {
   catch_interrupts();
   const Completion completion = stream(engine, std::move(request), /*print=*/!flags.model.json);
   if (flags.model.json) {
-    fmt::print("{}\n", completion_json(engine, completion, load_ms).dump());
+    fmt::print("{}\n", dump(completion_json(engine, completion, load_ms)));
   } else {
     fmt::print("\n");
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -16,21 +17,28 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   SamplingOptions& sampling = flags.sampling;
   app.add_option("-n,--predict", flags.max_tokens, "Tokens to generate at most, -1: until full")
       ->group(group)
+      ->check(number("a count of tokens, or -1 for as many as fit",
+                     [](double n) { return n == -1 || (n >= 1 && n == std::floor(n)); }))
       ->capture_default_str();
   app.add_option("--temp", sampling.temperature, "Temperature, 0: always the most likely token")
       ->group(group)
+      ->check(number("0 or more", [](double value) { return value >= 0; }))
       ->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "Keep this many of the most likely tokens, 0: all")
       ->group(group)
+      ->check(whole_number(0, INT32_MAX))
       ->capture_default_str();
   app.add_option("--top-p", sampling.top_p, "Keep the most likely tokens up to this probability")
       ->group(group)
+      ->check(number("above 0 and at most 1", [](double p) { return p > 0 && p <= 1; }))
       ->capture_default_str();
   app.add_option("--min-p", sampling.min_p, "Drop tokens below this share of the best one")
       ->group(group)
+      ->check(number("from 0 to 1", [](double p) { return p >= 0 && p <= 1; }))
       ->capture_default_str();
   app.add_option("-s,--seed", sampling.seed, "Equal seeds give equal tokens")
       ->group(group)
+      ->check(whole_number(0))
       ->capture_default_str();
   app.add_option("--stop", flags.stop, "End the text before this string; may be repeated")
       ->group(group)
@@ -55,12 +63,12 @@ Completion stream(Engine& engine, Request request, bool print) {
   request.on_token = [&](const TokenEvent& event) {
     if (!print) return;
     std::fwrite(event.text.data(), 1, event.text.size(), stdout);
-    std::fflush(stdout);
+    std::fflush(stdout);  // a failure stays on the stream
   };
   request.on_finish = [&](const Completion& completion) { result = completion; };
   const RequestId id = engine.submit(std::move(request));
   while (!result.has_value()) {
-    if (interrupted()) engine.cancel(id);
+    if (interrupted() || std::ferror(stdout) != 0) engine.cancel(id);
     const bool worked = engine.step();
     TIDAL_CHECK(worked || result.has_value(), "a submitted request neither ran nor ended");
   }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "attention/registry.h"
 #include "cli/command.h"
@@ -22,7 +23,7 @@ struct Flags {
   bool metadata = false;
 };
 
-constexpr int64_t kContexts[] = {4096, 8192, 32768, 102400};
+const std::set<int64_t> kContexts = {4096, 8192, 32768, 102400};
 
 const char* scaling_name(RopeScaling scaling) {
   switch (scaling) {
@@ -75,7 +76,9 @@ Json describe(const Flags& flags, const Model& model) {
       make_method(method_options, config.n_layers, config.n_heads, config.n_kv_heads);
   const size_t per_token = cache_bytes_per_token(config, flags.model.engine);
   Json memory = Json::array();
-  for (const int64_t context : kContexts) {
+  std::set<int64_t> contexts = kContexts;
+  if (flags.model.engine.context_size > 0) contexts.insert(flags.model.engine.context_size);
+  for (const int64_t context : contexts) {
     memory.push_back(
         {{"context", context},
          {"cache_bytes", per_token * static_cast<size_t>(context)},
@@ -154,7 +157,7 @@ int inspect(const Flags& flags) {
       Model::load(model_path(flags.model.engine.model), rope_override(flags.model.engine.rope));
   const Json description = describe(flags, *model);
   if (flags.model.json) {
-    fmt::print("{}\n", description.dump());
+    fmt::print("{}\n", dump(description));
     return kExitDone;
   }
   print(description);

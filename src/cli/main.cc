@@ -1,14 +1,21 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
 #include "cli/command.h"
 #include "tidal/error.h"
 
+namespace tidal::cli {
 namespace {
 
 // llama.cpp spells these with one dash, which CLI11 would take for three short flags.
@@ -19,8 +26,61 @@ std::string long_name(const std::string& argument) {
   return argument;
 }
 
-int run(int argc, char** argv) {
-  using namespace tidal::cli;
+// One line, whatever names from files and arguments hold.
+void print_error(std::string_view message) {
+  std::string line;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  fmt::print(stderr, "error: {}\n", line);
+}
+
+int bad_usage(const CLI::App& app, std::string_view message) {
+  std::string command = app.get_name();
+  const CLI::App* level = &app;
+  while (!level->get_subcommands().empty()) {
+    level = level->get_subcommands().front();
+    command += " " + level->get_name();
+  }
+  print_error(fmt::format("{}; see {} --help", message, command));
+  return kExitUsage;
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
+std::string missing_command(const CLI::App& app) {
+  const CLI::App* level = &app;
+  while (!level->get_subcommands().empty()) level = level->get_subcommands().front();
+  return fmt::format("give a command: {}", fmt::join(command_names(*level), ", "));
+}
+
+// The word in place of a command that is none, at this level or below; empty if all is well.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  if (words.empty() || commands.empty() || words.front().starts_with('-')) return {};
+  const auto found = std::find_if(commands.begin(), commands.end(), [&](const CLI::App* command) {
+    return command->get_name() == words.front();
+  });
+  if (found != commands.end()) return unknown_command(**found, {words.begin() + 1, words.end()});
+  return fmt::format("'{}' is no command of {}, there are {}", words.front(), app.get_name(),
+                     fmt::join(command_names(app), ", "));
+}
+
+int finish_output(int status) {
+  const bool failed = std::ferror(stdout) != 0;
+  if (std::fflush(stdout) == 0 && !failed) return status;
+  print_error(fmt::format("cannot write the result to standard output: {}", std::strerror(errno)));
+  return kExitFailed;
+}
+
+int run(const std::vector<std::string>& words) {
   CLI::App app(
       "tidal: decode long contexts fast with position persistent sparse attention.\n"
       "Example: tidal generate -f report.txt -p 'Summarize the text above.' --chat",
@@ -36,24 +96,37 @@ int run(int argc, char** argv) {
   add_bench(app, work);
   add_eval(app, work);
 
-  std::vector<std::string> arguments;
-  for (int i = argc - 1; i > 0; --i) arguments.push_back(long_name(argv[i]));
+  const std::string unknown = unknown_command(app, words);
+  if (!unknown.empty()) return bad_usage(app, unknown);
   try {
-    app.parse(arguments);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    return finish_output(work());
+  } catch (const CLI::RequiredError&) {  // no option is required, commands are
+    return bad_usage(app, missing_command(app));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return bad_usage(app, error.what());
+  } catch (const UsageError& error) {
+    return bad_usage(app, error.what());
   }
-  return work();
 }
 
 }  // namespace
+}  // namespace tidal::cli
 
 int main(int argc, char** argv) {
+  using namespace tidal::cli;
   tidal::init_logging(false);
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) words.push_back(long_name(argv[i]));
   try {
-    return run(argc, argv);
+    return run(words);
+  } catch (const std::bad_alloc&) {
+    print_error("not enough memory for the model and its cache, try a smaller --ctx-size");
+  } catch (const std::length_error&) {
+    print_error("not enough memory for the model and its cache, try a smaller --ctx-size");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return tidal::cli::kExitFailed;
+    print_error(error.what());
   }
+  return kExitFailed;
 }

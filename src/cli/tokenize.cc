@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "base/fail.h"
@@ -33,8 +37,9 @@ std::vector<int32_t> parse_ids(std::string text) {
     char* end = nullptr;
     const long long id = std::strtoll(next, &end, 10);
     if (end == next || id < 0 || id > INT32_MAX) {
+      const std::string_view word(next, std::min<size_t>(std::strcspn(next, " \t\r\n"), 20));
       fail(ErrorCode::kInvalidArgument, "'{}' is not a token id, give numbers as tokenize prints",
-           std::string_view(next).substr(0, 20));
+           word);
     }
     ids.push_back(static_cast<int32_t>(id));
     next = end;
@@ -48,8 +53,7 @@ int tokenize(const Flags& flags) {
     const std::vector<int32_t> ids = parse_ids(input);
     const std::string text = tokenizer.decode(ids, /*keep_special=*/true);
     if (flags.json) {
-      // JSON holds Unicode only: bytes of a broken character come out as U+FFFD.
-      fmt::print("{}\n", Json{{"text", text}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+      fmt::print("{}\n", dump(Json{{"text", text}}));
     } else {
       std::fwrite(text.data(), 1, text.size(), stdout);
     }
@@ -57,7 +61,7 @@ int tokenize(const Flags& flags) {
   }
   const std::vector<TokenId> ids = tokenizer.encode(input, !flags.no_bos, flags.parse_special);
   if (flags.json) {
-    fmt::print("{}\n", Json{{"tokens", ids}, {"count", ids.size()}}.dump());
+    fmt::print("{}\n", dump(Json{{"tokens", ids}, {"count", ids.size()}}));
   } else {
     fmt::print("{}\n", fmt::join(ids, " "));
   }

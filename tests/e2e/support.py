@@ -1,0 +1,115 @@
+"""Runs the program as a stranger would, and checks what every command promises.
+
+TIDAL names the program; without it, `tidal` from PATH is tested.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import unittest
+
+TIDAL = os.environ.get("TIDAL", "tidal")
+DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+MODEL = DATA / "tiny-llama.gguf"  # 4 layers, byte tokens, context 2048, chat template
+LAYERS, KV_HEADS = 4, 2
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+DEFAULT_MODEL = CACHE / "tidal" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+METHODS = ("full", "tidal", "quest", "window", "oracle")
+TIMEOUT = 60  # seconds; far more than any case takes
+
+
+class Result:
+    def __init__(self, status, out, err):
+        self.status, self.out_bytes = status, out
+        self.out = out.decode("utf-8", "replace")
+        self.err = err.decode("utf-8", "replace")
+
+    def json(self):
+        return json.loads(self.out_bytes)  # strict: one value, valid UTF-8
+
+    def __repr__(self):
+        return f"status {self.status}\nstdout: {self.out[:2000]}\nstderr: {self.err[:2000]}"
+
+
+def tidal(*words, stdin=b"", **options):
+    """One run to its end."""
+    command = [TIDAL, *(os.fspath(w) if isinstance(w, os.PathLike) else w for w in words)]
+    done = subprocess.run(
+        [w if isinstance(w, bytes) else str(w) for w in command],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True, timeout=TIMEOUT, **options)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="tidal-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def good(self, *words, **options):
+        result = tidal(*words, **options)
+        self.assertEqual(result.status, 0, result)
+        return result
+
+    def good_json(self, *words, **options):
+        result = self.good(*words, "--json", **options)
+        self.assertEqual(result.out.count("\n"), 1, result)
+        return result.json()
+
+    def refused(self, result, status, *parts):
+        """An error: its status, one line on stderr that holds the parts, nothing on stdout."""
+        self.assertEqual(result.status, status, result)
+        self.assertEqual(result.out, "", result)
+        self.assertRegex(result.err, r"\Aerror: [^\n]+\n\Z", result)
+        for part in parts:
+            self.assertIn(part, result.err, result)
+
+    def fails(self, *words, says=(), **options):
+        self.refused(tidal(*words, **options), 1, *says)
+
+    def misused(self, *words, says=(), **options):
+        self.refused(tidal(*words, **options), 2, *says, "--help")
+
+    def check_rows(self, rows):
+        self.assertEqual(set(rows), {"read", "total", "share"})
+        self.assertIsInstance(rows["read"], int)
+        self.assertIsInstance(rows["total"], int)
+        self.assertGreaterEqual(rows["read"], 0)
+        self.assertLessEqual(rows["read"], rows["total"])
+        if rows["total"]:
+            self.assertAlmostEqual(rows["share"], rows["read"] / rows["total"], places=9)
+
+
+class Running:
+    """A run that is still going on."""
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen(
+            [TIDAL, *(str(w) for w in words)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self):
+        out, err = self.process.communicate(timeout=TIMEOUT)
+        return Result(self.process.returncode, out, err)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
