@@ -14,74 +14,13 @@
 // After foreach_target.h.
 #include <hwy/highway.h>
 
+#include "ops/cpu/decode_chunk-inl.h"
 #include "ops/cpu/exp-inl.h"
 #include "ops/cpu/kv_rows-inl.h"
-
-#ifndef TIDAL_OPS_CPU_ATTEND_DECODE_ONCE
-#define TIDAL_OPS_CPU_ATTEND_DECODE_ONCE
-namespace tidal::cpu {
-
-// One chunk of rows for some of the KV heads.
-struct ChunkTask {
-  const AttendItem* item = nullptr;
-  const Walk* walk = nullptr;
-  int64_t begin = 0;  // in the walk
-  int n_rows = 0;
-  int32_t first_kv_head = 0;
-  int32_t end_kv_head = 0;
-  float* partial = nullptr;          // [n_heads, head_dim] sums, [n_heads] maxima, [n_heads] totals
-  float* scores = nullptr;           // [n_heads, kChunkRows]
-  const std::byte** rows = nullptr;  // [2 (K, V), kChunkRows]
-};
-
-}  // namespace tidal::cpu
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
-
-// Rows beyond the last repeat it, so that blocks of 16 are always whole.
-HWY_INLINE void find_rows(const ChunkTask& task) {
-  const KvView& kv = task.item->kv;
-  const int n_padded = (task.n_rows + kPageRows - 1) / kPageRows * kPageRows;
-  for (int i = 0; i < n_padded; ++i) {
-    const int64_t index = task.begin + std::min(i, task.n_rows - 1);
-    const int64_t position = task.walk->positions == nullptr ? index : task.walk->positions[index];
-    task.rows[i] = kv.k_row(position);
-    task.rows[kChunkRows + i] = kv.v_row(position);
-  }
-}
-
-HWY_INLINE void prefetch_rows(const std::byte* const* rows, size_t offset, int bytes) {
-  for (int i = 0; i < kPageRows; ++i) prefetch_bytes(rows[i] + offset, bytes);
-}
-
-// scores = the scaled products of all heads with the chunk's rows. Returns the rows read.
-template <typename T>
-HWY_INLINE int64_t score_chunk(const ChunkTask& task, float scale) {
-  const AttendItem& item = *task.item;
-  const int head_dim = item.kv.head_dim;
-  const int group = item.n_heads / item.kv.n_kv_heads;
-  const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
-  int64_t n_read = 0;
-  for (int block = 0; block < task.n_rows; block += kPageRows) {
-    const std::byte* const* rows = task.rows + block;
-    const bool last = block + kPageRows >= task.n_rows;
-    const std::byte* const* next = last ? task.rows + kChunkRows : rows + kPageRows;
-    for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
-      const size_t offset = kv_head * head_bytes;
-      prefetch_rows(next, offset, static_cast<int>(head_bytes));
-      for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
-        const int64_t h = kv_head * group + first;
-        dot_rows<T, decltype(tile)::value>(item.q + h * head_dim, head_dim, rows, offset, scale,
-                                           task.scores + h * kChunkRows + block, kChunkRows);
-      });
-      n_read += std::min(kPageRows, task.n_rows - block);
-    }
-  }
-  return n_read;
-}
 
 // Rows that the head does not read, and those beyond the last, get a score of -infinity.
 HWY_INLINE void mask_scores(const ChunkTask& task, int32_t head, float* scores) {
@@ -95,9 +34,7 @@ HWY_INLINE void mask_scores(const ChunkTask& task, int32_t head, float* scores) 
       if ((members[i / kPageRows] >> (i % kPageRows) & 1) == 0) scores[i] = kNone;
     }
   }
-  for (int i = task.n_rows; i < (task.n_rows + kPageRows - 1) / kPageRows * kPageRows; ++i) {
-    scores[i] = kNone;
-  }
+  std::fill(scores + task.n_rows, scores + task.n_padded(), kNone);
 }
 
 // scores = exp(scores - their maximum), n a multiple of 16.
@@ -121,26 +58,25 @@ HWY_INLINE void exponentials(float* scores, int n, float* maximum, float* total)
   *total = hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+// Adds the rows of V, weighted by the exponentials. Returns the rows read.
 template <typename T, bool kMasked>
 HWY_INLINE int64_t sum_chunk(const ChunkTask& task) {
   const AttendItem& item = *task.item;
   const int head_dim = item.kv.head_dim;
   const int group = item.n_heads / item.kv.n_kv_heads;
   const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
+  const Lookahead lookahead(task, head_bytes);
   int64_t n_read = 0;
-  for (int block = 0; block < task.n_rows; block += kPageRows) {
-    const std::byte* const* rows = task.rows + kChunkRows + block;
-    const int n = std::min(kPageRows, task.n_rows - block);
+  for (int row = 0; row < task.n_rows; row += kStepRows) {
+    const int n = std::min(kStepRows, task.n_rows - row);
     for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
-      const size_t offset = kv_head * head_bytes;
-      if (block + kPageRows < task.n_rows) {
-        prefetch_rows(rows + kPageRows, offset, static_cast<int>(head_bytes));
-      }
+      RowsAhead ahead = lookahead.from(task.n_padded() + row, kv_head);
       for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
         const int64_t h = kv_head * group + first;
-        sum_rows<T, decltype(tile)::value, kMasked>(task.scores + h * kChunkRows + block,
-                                                    kChunkRows, rows, n, offset, head_dim,
-                                                    task.partial + h * head_dim);
+        sum_rows<T, decltype(tile)::value, kMasked>(
+            task.scores + h * kChunkRows + row, kChunkRows, task.rows + kChunkRows + row, n,
+            kv_head * head_bytes, ahead, head_dim, task.partial + h * head_dim);
+        ahead = {};
       });
       n_read += n;
     }
@@ -152,21 +88,20 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
   const AttendItem& item = *task.item;
   const int32_t head_dim = item.kv.head_dim;
   const int32_t group = item.n_heads / item.kv.n_kv_heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   float* maxima = task.partial + int64_t{item.n_heads} * head_dim;
   float* totals = maxima + item.n_heads;
-  find_rows(task);
+  find_rows(task, item.kv.k, task.rows);
+  find_rows(task, item.kv.v, task.rows + kChunkRows);
   with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
-    rows_read->k = score_chunk<std::remove_cvref_t<decltype(*type)>>(task, scale);
+    rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task);
   });
-  const int n_padded = (task.n_rows + kPageRows - 1) / kPageRows * kPageRows;
   for (int32_t h = task.first_kv_head * group; h < task.end_kv_head * group; ++h) {
     float* scores = task.scores + h * kChunkRows;
     if (item.scores != nullptr) {
       std::copy_n(scores, task.n_rows, item.scores + h * (item.first_position + 1) + task.begin);
     }
     mask_scores(task, h, scores);
-    exponentials(scores, n_padded, maxima + h, totals + h);
+    exponentials(scores, task.n_padded(), maxima + h, totals + h);
     std::fill_n(task.partial + int64_t{h} * head_dim, head_dim, 0.0f);
   }
   with_row_type(item.kv.v.dtype, [&](auto type) HWY_ATTR {
@@ -214,8 +149,6 @@ HWY_EXPORT(merge_chunks);
 
 namespace {
 
-constexpr int64_t kRowPointers = 2 * kChunkRows;
-
 const DecodePlan& plan_of_task(const DecodeCall& call, int64_t task) {
   size_t low = 0;
   for (size_t high = call.plans.size(); high - low > 1;) {
@@ -223,11 +156,6 @@ const DecodePlan& plan_of_task(const DecodeCall& call, int64_t task) {
     (call.plans[middle].first_task <= task ? low : high) = middle;
   }
   return call.plans[low];
-}
-
-int64_t worker_bytes_for(int32_t n_heads) {
-  return n_heads * kChunkRows * static_cast<int64_t>(sizeof(float)) +
-         kRowPointers * static_cast<int64_t>(sizeof(std::byte*));
 }
 
 }  // namespace
@@ -245,14 +173,14 @@ void reserve_decode(AttentionScratch& scratch, const BackendLimits& limits, int 
   scratch.get<uint16_t>(Area::kMembers,
                         (n_chunks * kChunkRows / kPageRows) * int64_t{limits.n_heads});
   scratch.get<float>(Area::kPartials, n_chunks * partial_floats(limits.n_heads, limits.head_dim));
-  scratch.get<std::byte>(Area::kWorker, n_threads * worker_bytes_for(limits.n_heads));
+  scratch.get<std::byte>(Area::kWorker, n_threads * chunk_bytes(limits.n_heads));
 }
 
 void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
                    std::span<const AttendItem* const> items) {
   const DecodeCall call = plan_decode(pool, scratch, items);
   float* partials = scratch.get<float>(Area::kPartials, call.partial_floats);
-  const int64_t worker_bytes = worker_bytes_for(call.max_heads);
+  const int64_t worker_bytes = chunk_bytes(call.max_heads);
   std::byte* workers = scratch.get<std::byte>(Area::kWorker, pool.size() * worker_bytes);
   pool.run(call.n_tasks, [&](int64_t i, int worker) {
     const DecodePlan& plan = plan_of_task(call, i);
@@ -265,9 +193,7 @@ void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
     if (task.begin >= task.walk->n) return;
     task.n_rows = static_cast<int>(std::min(kChunkRows, task.walk->n - task.begin));
     task.partial = partials + plan.first_partial + chunk * plan.partial_stride;
-    std::byte* memory = workers + worker * worker_bytes;
-    task.rows = reinterpret_cast<const std::byte**>(memory);
-    task.scores = reinterpret_cast<float*>(memory + kRowPointers * sizeof(std::byte*));
+    set_memory(task, workers + worker * worker_bytes);
     RowsRead read;
     HWY_DYNAMIC_DISPATCH(attend_chunk)(task, &read);
     add_rows(plan.item->rows, read);

@@ -38,34 +38,39 @@ int64_t union_capacity(const AttendItem& item, int32_t kv_head) {
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+constexpr int32_t kEndOfList = std::numeric_limits<int32_t>::max();
+
 struct Cursor {
   const int32_t* at;
   const int32_t* end;
+  int32_t position;  // *at, or kEndOfList
+
+  void load() { position = at != end ? *at : kEndOfList; }
 };
 
 // Merges the lists of one KV head's query heads into the walk. cursors: [group]
 void build_union(const AttendItem& item, int32_t kv_head, int64_t capacity, Cursor* cursors,
                  int32_t* positions, Walk& walk) {
-  constexpr int32_t kEnd = std::numeric_limits<int32_t>::max();
   const int32_t group = item.n_heads / item.kv.n_kv_heads;
   for (int32_t g = 0; g < group; ++g) {
     const auto list =
         item.selection->list(item.selection->list_of_head(kv_head * group + g, item.n_heads));
-    cursors[g] = {list.data(), list.data() + list.size()};
+    cursors[g] = {list.data(), list.data() + list.size(), 0};
+    cursors[g].load();
   }
   std::fill_n(walk.members, group * walk.member_stride, uint16_t{0});
   for (walk.n = 0;; ++walk.n) {
-    int32_t first = kEnd;
-    for (int32_t g = 0; g < group; ++g) {
-      if (cursors[g].at != cursors[g].end) first = std::min(first, *cursors[g].at);
-    }
-    if (first == kEnd) break;
+    int32_t first = kEndOfList;
+    for (int32_t g = 0; g < group; ++g) first = std::min(first, cursors[g].position);
+    if (first == kEndOfList) break;
     TIDAL_CHECK(walk.n < capacity, "lists of a selection must ascend without repeats");
-    const uint16_t bit = static_cast<uint16_t>(1u << (walk.n % kPageRows));
+    // Who reads a row is as good as random: no branch on it.
     for (int32_t g = 0; g < group; ++g) {
-      if (cursors[g].at == cursors[g].end || *cursors[g].at != first) continue;
-      walk.members[g * walk.member_stride + walk.n / kPageRows] |= bit;
-      ++cursors[g].at;
+      const unsigned reads = cursors[g].position == first ? 1 : 0;
+      uint16_t& members = walk.members[g * walk.member_stride + walk.n / kPageRows];
+      members = static_cast<uint16_t>(members | reads << (walk.n % kPageRows));
+      cursors[g].at += reads;
+      cursors[g].load();
     }
     positions[walk.n] = first;
   }

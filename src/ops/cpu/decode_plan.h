@@ -48,6 +48,30 @@ struct DecodeCall {
   int32_t max_heads = 0;
 };
 
+// One chunk of rows for some of the KV heads.
+struct ChunkTask {
+  const AttendItem* item = nullptr;
+  const Walk* walk = nullptr;
+  int64_t begin = 0;  // in the walk
+  int n_rows = 0;
+  int32_t first_kv_head = 0;
+  int32_t end_kv_head = 0;
+  float* partial = nullptr;          // as partial_floats() says
+  float* scores = nullptr;           // [n_heads, kChunkRows]
+  const std::byte** rows = nullptr;  // [2 (K, V), kChunkRows]
+
+  int n_padded() const { return (n_rows + kPageRows - 1) / kPageRows * kPageRows; }
+};
+
+// Memory of a worker for ChunkTask::scores and rows.
+inline int64_t chunk_bytes(int32_t n_heads) {
+  return kChunkRows * static_cast<int64_t>(n_heads * sizeof(float) + 2 * sizeof(std::byte*));
+}
+inline void set_memory(ChunkTask& task, std::byte* memory) {
+  task.rows = reinterpret_cast<const std::byte**>(memory);
+  task.scores = reinterpret_cast<float*>(memory + 2 * kChunkRows * sizeof(std::byte*));
+}
+
 // Partial results of a chunk: [n_heads, head_dim] sums of V, [n_heads] maxima, [n_heads] totals.
 inline int64_t partial_floats(int32_t n_heads, int32_t head_dim) {
   return (int64_t{n_heads} * (head_dim + 2) + 15) / 16 * 16;

@@ -9,7 +9,6 @@
 #define TIDAL_OPS_CPU_KV_ROWS_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstddef>
@@ -30,6 +29,7 @@ using Float4 = hn::CappedTag<float, 4>;
 using Float8 = hn::CappedTag<float, 8>;  // the tail of a head whose size is an odd multiple of 8
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr bool kManyRegisters = HWY_TARGET != HWY_AVX2;
+inline constexpr int kStepRows = kPageRows;
 inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
 inline constexpr int kValueVectors = kManyRegisters ? 4 : 2;
 
@@ -84,22 +84,34 @@ HWY_INLINE hn::Vec<Float4> sums_of_4(FloatVec a, FloatVec b, FloatVec c, FloatVe
   return sum_of_blocks(d, blocks);
 }
 
-HWY_INLINE void prefetch_bytes(const std::byte* p, int n) {
-  for (int i = 0; i < n; i += 64) hwy::Prefetch(p + i);
-}
+// 16 rows that will be needed soon, fetched bit by bit while others are worked on: a burst of
+// prefetches would stall the loads behind it. rows == nullptr: nothing.
+struct RowsAhead {
+  const std::byte* const* rows = nullptr;
+  size_t offset = 0;
 
-// out[h * stride + i] = scale * (q_h · row i), 16 rows.
+  HWY_INLINE void fetch(int row, size_t from, size_t n_bytes) const {
+    for (size_t i = 0; i < n_bytes; i += 64) {
+      // Into the second-level cache: the first would lose lines before they are used.
+      __builtin_prefetch(rows[row] + offset + from + i, 0, 2);
+    }
+  }
+};
+
+// out[h * stride + i] = scale * (q_h · row i), kStepRows rows.
 template <typename T, int kHeads>
 HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byte* const* rows,
-                         size_t offset, float scale, float* out, int64_t stride) {
+                         size_t offset, RowsAhead ahead, float scale, float* out, int64_t stride) {
   const FloatTag d;
-  const hn::Vec<Float4> scales = hn::Set(Float4(), scale);
-  for (int i = 0; i < kPageRows; i += 4) {
+  for (int i = 0; i < kStepRows; i += 4) {
     const T* row[4];
     FloatVec sum[kHeads][4];
     for (int r = 0; r < 4; ++r) {
       row[r] = reinterpret_cast<const T*>(rows[i + r] + offset);
       for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
+    }
+    if (ahead.rows != nullptr) {
+      for (int r = 0; r < 4; ++r) ahead.fetch(i + r, 0, static_cast<size_t>(n) * sizeof(T));
     }
     int j = 0;
     for (; j + kLanes <= n; j += kLanes) {
@@ -124,7 +136,7 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
     }
     for (int h = 0; h < kHeads; ++h) {
       const auto sums = sums_of_4(sum[h][0], sum[h][1], sum[h][2], sum[h][3]);
-      hn::StoreU(hn::Mul(sums, scales), Float4(), out + h * stride + i);
+      hn::StoreU(hn::Mul(sums, hn::Set(Float4(), scale)), Float4(), out + h * stride + i);
     }
   }
 }
@@ -132,13 +144,14 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
 // One slice of sum_rows: kVectors vectors of tag D, from element j on.
 template <class D, int kVectors, bool kMasked, typename T, int kHeads>
 HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* const* rows,
-                          int n_rows, size_t offset, int n, int j, float* acc) {
+                          int n_rows, size_t offset, RowsAhead ahead, int n, int j, float* acc) {
   constexpr int kStep = static_cast<int>(hn::MaxLanes(D()));
   hn::Vec<D> sum[kHeads][kVectors];
   for (int h = 0; h < kHeads; ++h) {
     for (int v = 0; v < kVectors; ++v) sum[h][v] = hn::LoadU(d, acc + h * n + j + v * kStep);
   }
   for (int i = 0; i < n_rows; ++i) {
+    if (ahead.rows != nullptr) ahead.fetch(i, j * sizeof(T), kVectors * kStep * sizeof(T));
     const T* row = reinterpret_cast<const T*>(rows[i] + offset) + j;
     hn::Vec<D> value[kVectors];
     for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row + v * kStep);
@@ -163,21 +176,22 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
 // head does not read the row: whatever it holds, even NaN, leaves no trace.
 template <typename T, int kHeads, bool kMasked>
 HWY_INLINE void sum_rows(const float* p, int64_t stride, const std::byte* const* rows, int n_rows,
-                         size_t offset, int n, float* acc /* [kHeads, n] */) {
+                         size_t offset, RowsAhead ahead, int n, float* acc /* [kHeads, n] */) {
   const FloatTag d;
   constexpr int kSlice = kValueVectors * kLanes;
   int j = 0;
   for (; j + kSlice <= n; j += kSlice) {
-    sum_slice<FloatTag, kValueVectors, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset, n, j,
-                                                           acc);
+    sum_slice<FloatTag, kValueVectors, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset,
+                                                           ahead, n, j, acc);
   }
   for (; j + kLanes <= n; j += kLanes) {
-    sum_slice<FloatTag, 1, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset, n, j, acc);
+    sum_slice<FloatTag, 1, kMasked, T, kHeads>(d, p, stride, rows, n_rows, offset, ahead, n, j,
+                                               acc);
   }
   if constexpr (kLanes > 8) {
     if (j < n) {
-      sum_slice<Float8, 1, kMasked, T, kHeads>(Float8(), p, stride, rows, n_rows, offset, n, j,
-                                               acc);
+      sum_slice<Float8, 1, kMasked, T, kHeads>(Float8(), p, stride, rows, n_rows, offset, ahead, n,
+                                               j, acc);
     }
   }
 }

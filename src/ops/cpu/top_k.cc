@@ -71,7 +71,8 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 // Integers in the order of the floats; both zeros are equal.
 HWY_INLINE uint32_t key_of(float score) {
   const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);
-  return bits ^ ((bits >> 31) != 0 ? 0xffffffffu : 0x80000000u);
+  const uint32_t negative = 0u - (bits >> 31);  // all ones or none: a branch would guess signs
+  return bits ^ (negative | 0x80000000u);
 }
 HWY_INLINE hn::Vec<KeyTag> keys_of(hn::Vec<FloatTag> scores) {
   const FloatTag d;
