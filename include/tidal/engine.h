@@ -92,7 +92,8 @@ class Engine {
 
   std::string model_name() const;
   bool has_chat_template() const;
-  int64_t context_size() const;  // tokens the cache holds
+  int64_t context_size() const;     // tokens the cache holds
+  int64_t trained_context() const;  // tokens the model was made for, RoPE scaling included
 
   // Text to tokens with the model's own begin token; control tokens in the text stay text.
   std::vector<int32_t> encode(std::string_view text) const;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <histedit.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,18 +40,23 @@ struct Flags {
   std::string system_prompt;
 };
 
-// One character for the line editor; -1 on Ctrl-C.
+// One character for the line editor; 0 at the end of input, -1 on Ctrl-C.
 int read_character(EditLine*, wchar_t* character) {
   std::mbstate_t state{};
   for (;;) {
+    // Not read() alone: a Ctrl-C just before it would go unseen until the next key.
+    pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_fd(), POLLIN, 0}};
+    if (interrupted() || (poll(ready, 2, -1) < 0 && errno != EINTR)) return -1;
+    if (ready[0].revents == 0) continue;
     char byte = 0;
     const ssize_t n = read(STDIN_FILENO, &byte, 1);
     if (n == 0) return 0;
-    if (n < 0 && (errno != EINTR || interrupted())) return -1;
-    if (n < 0) continue;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
     const size_t used = std::mbrtowc(character, &byte, 1, &state);
-    if (used <= 1) return 1;
-    if (used == static_cast<size_t>(-1)) state = {};  // no character: wait for the next one
+    if (used == 1) return 1;
+    // Bytes that are no character are dropped, and 0: a Ctrl-D typed while an answer came.
+    if (used == static_cast<size_t>(-1)) state = {};
   }
 }
 
@@ -93,7 +99,7 @@ class LineReader {
     }
     int count = 0;
     const char* text = el_gets(edit_, &count);
-    while (interrupted()) {  // Ctrl-C gives up the line, not the program
+    while (text == nullptr && interrupted()) {  // Ctrl-C gives up the line, not the program
       fmt::print("\n");
       reset_interrupt();
       text = el_gets(edit_, &count);
@@ -125,12 +131,14 @@ class Chat {
     }
     fmt::print(stderr, "{}, {} tokens of context. /help lists commands, Ctrl-D leaves.\n",
                engine_.model_name(), engine_.context_size());
+    warn_beyond_training(engine_, engine_.context_size());
     catch_interrupts(/*keep_running=*/true);
     LineReader reader;
     for (;;) {
       reset_interrupt();
       std::optional<std::string> line = reader.next();
       if (!line.has_value() || std::ferror(stdout) != 0) break;
+      reset_interrupt();  // one that came as the line was finished is no wish to stop its answer
       if (line->empty()) continue;
       if (line->front() == '/') {
         if (!command(*line)) break;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -28,8 +29,13 @@ constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
 std::atomic<bool> interrupt_seen{false};
 std::atomic<bool> second_interrupt_ends{true};
 
+int wake_fd = -1;
+
 void on_interrupt(int) {
+  const int saved = errno;
   if (interrupt_seen.exchange(true) && second_interrupt_ends) _exit(kExitInterrupted);
+  eventfd_write(wake_fd, 1);
+  errno = saved;
 }
 
 template <typename T>
@@ -228,6 +234,7 @@ std::vector<int32_t> read_tokens(const std::string& path) {
 
 void catch_interrupts(bool keep_running) {
   second_interrupt_ends = !keep_running;
+  if (wake_fd < 0) wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
@@ -235,7 +242,13 @@ void catch_interrupts(bool keep_running) {
 }
 
 bool interrupted() { return interrupt_seen.load(); }
-void reset_interrupt() { interrupt_seen.store(false); }
+int interrupt_fd() { return wake_fd; }
+
+void reset_interrupt() {
+  interrupt_seen.store(false);
+  eventfd_t ignored = 0;
+  eventfd_read(wake_fd, &ignored);
+}
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);

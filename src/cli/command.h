@@ -72,6 +72,7 @@ std::vector<int32_t> read_tokens(const std::string& path);
 void catch_interrupts(bool keep_running = false);
 bool interrupted();
 void reset_interrupt();
+int interrupt_fd();  // for poll() after a look at interrupted(): readable when it comes
 
 // JSON holds Unicode only: bytes that are none come out as U+FFFD.
 std::string dump(const Json& json);

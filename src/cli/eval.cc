@@ -1,6 +1,7 @@
 // tidal eval: what a method costs in quality.
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -75,6 +76,7 @@ int eval_perplexity(const Flags& flags) {
     if (!per_token)
       fail(ErrorCode::kIo, "cannot write {}: {}", flags.per_token, std::strerror(errno));
   }
+  spdlog::info("plan {}", session.method().plan_line());
   catch_interrupts();
   ProgressBar bar("perplexity", "tokens");
   const auto on_token = [&](const TokenScore& score) {

@@ -1,12 +1,15 @@
 // tidal generate: one prompt in, streamed text or one JSON object out.
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
 
 #include "base/fail.h"
+#include "base/parallel.h"
 #include "cli/command.h"
 #include "cli/generation.h"
 #include "cli/progress.h"
@@ -88,6 +91,12 @@ int generate(Flags& flags) {
   Request request = make_request(flags.generation, flags.model.method);
   request.prompt = prompt_tokens(flags, text, engine);
   request.ignore_eos = flags.ignore_eos;
+  warn_beyond_training(engine, static_cast<int64_t>(request.prompt.size()) +
+                                   std::max<int64_t>(0, request.max_tokens));
+  spdlog::info("{} from {}: {} threads, cache of {} tokens, loaded in {:.0f} ms",
+               engine.model_name(), options.model,
+               options.threads > 0 ? options.threads : default_threads(), engine.context_size(),
+               load_ms);
   catch_interrupts();
   const Completion completion = stream(engine, std::move(request), /*print=*/!flags.model.json);
   if (flags.model.json) {
@@ -96,6 +105,7 @@ int generate(Flags& flags) {
     fmt::print("\n");
   }
   fmt::print(stderr, "{}\n", closing_line(completion));
+  spdlog::info("plan {}", completion.plan);
   if (completion.finish_reason == FinishReason::kError) {
     fail(ErrorCode::kExhausted, "{}", completion.error);
   }

@@ -1,6 +1,7 @@
 #include "cli/generation.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <cmath>
 #include <cstdio>
@@ -75,15 +76,26 @@ Completion stream(Engine& engine, Request request, bool print) {
   return *std::move(result);
 }
 
+void warn_beyond_training(const Engine& engine, int64_t n_tokens) {
+  if (n_tokens <= engine.trained_context()) return;
+  spdlog::warn(
+      "{} tokens are more than the {} that {} was made for, its answers may be poor; "
+      "--rope-scaling yarn stretches it",
+      n_tokens, engine.trained_context(), engine.model_name());
+}
+
 double per_second(double count, double ms) { return ms > 0 ? 1000 * count / ms : 0; }
 
 std::string closing_line(const Completion& completion) {
   const auto steps = static_cast<double>(completion.tokens.size()) - 1;
+  const auto tokens = [](int64_t n, const char* kind) {
+    return fmt::format("{} {}{}", n, kind, n == 1 ? "" : "s");
+  };
   std::string line =
-      fmt::format("{} prompt tokens in {:.2f} s ({:.0f}/s), {} tokens", completion.prompt_tokens,
+      fmt::format("{} in {:.2f} s ({:.0f}/s), {}", tokens(completion.prompt_tokens, "prompt token"),
                   completion.prefill_ms / 1000,
                   per_second(static_cast<double>(completion.prompt_tokens), completion.prefill_ms),
-                  completion.tokens.size());
+                  tokens(static_cast<int64_t>(completion.tokens.size()), "token"));
   if (steps > 0) {
     line += fmt::format(" at {:.2f} ms ({:.1f}/s)", completion.decode_ms / steps,
                         per_second(steps, completion.decode_ms));

@@ -281,6 +281,7 @@ Engine::~Engine() = default;
 std::string Engine::model_name() const { return impl_->model().config().name; }
 bool Engine::has_chat_template() const { return impl_->has_chat_template(); }
 int64_t Engine::context_size() const { return impl_->context_size(); }
+int64_t Engine::trained_context() const { return impl_->model().config().context_length; }
 
 std::vector<int32_t> Engine::encode(std::string_view text) const {
   return impl_->tokenizer().encode(text, /*add_special=*/true, /*parse_special=*/false);

@@ -6,9 +6,11 @@ TIDAL names the program; without it, `tidal` from PATH is tested.
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 TIDAL = os.environ.get("TIDAL", "tidal")
@@ -100,7 +102,19 @@ class Running:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def interrupt(self):
+        """As soon as the program has got as far as handling it, and a little later."""
+        self.wait_until_caught()
+        time.sleep(0.1)
         self.process.send_signal(signal.SIGINT)
+
+    def wait_until_caught(self):
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
+            status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+            caught = re.search(r"SigCgt:\s*([0-9a-f]+)", status)
+            if not caught or int(caught[1], 16) >> (signal.SIGINT - 1) & 1:
+                return
+            time.sleep(0.01)
 
     def end(self):
         out, err = self.process.communicate(timeout=TIMEOUT)

@@ -3,11 +3,10 @@
 import json
 import os
 import subprocess
-import time
 import unittest
 
-from support import (DEFAULT_MODEL, KV_HEADS, LAYERS, METHODS, MODEL, TIDAL, TIMEOUT, Case, Running,
-                     tidal)
+from support import (DEFAULT_MODEL, KV_HEADS, LAYERS, METHODS, MODEL, TIDAL, TIMEOUT, Case,
+                     Running, tidal)
 
 TEXT = "".join(f"The {i}th wave came in and the {i * 7}th went out. " for i in range(20))
 SPARSE = ("--min-context", "0", "--budget", "64")
@@ -47,6 +46,22 @@ class Output(Case):
         steps = range(len(TEXT) + 1, len(TEXT) + 12)
         self.assertEqual(got["rows"]["total"], 2 * LAYERS * KV_HEADS * sum(steps))
         self.assertLess(got["rows"]["share"], 1)
+
+    def test_more_than_the_model_was_made_for_is_said(self):
+        quiet = self.good(*generate("-p", "x" * 2040, "-n", "8", "--ignore-eos"))
+        self.assertNotIn("warning", quiet.err)
+        loud = self.good(*generate("-p", "x" * 2041, "-n", "8", "--ignore-eos"))
+        self.assertIn("warning: 2049 tokens are more than the 2048 that tiny-llama", loud.err)
+        stretched = self.good(*generate("-p", "x" * 2041, "-n", "8", "--ignore-eos",
+                                        "--rope-scaling", "yarn", "--rope-scale", "4"))
+        self.assertNotIn("warning", stretched.err)
+
+    def test_verbose_says_more_on_stderr(self):
+        result = self.good(*generate("-p", "Hello", "-n", "1", "--ignore-eos", "-v"))
+        self.assertRegex(result.err, r"info: tiny-llama from .*: \d+ threads, cache of \d+ tokens")
+        self.assertIn("info: plan full:0-1 select:", result.err)
+        self.assertIn("5 prompt tokens in", result.err)
+        self.assertIn(", 1 token;", result.err)
 
     def test_bytes_that_are_no_utf8(self):
         # Random weights give broken characters, over many seeds in every way.
@@ -191,7 +206,8 @@ class Sampling(Case):
 
 class Method(Case):
     def run_with(self, *words):
-        return self.good_json(*generate("-p", TEXT, "-n", "8", "--temp", "0", "--ignore-eos", *words))
+        return self.good_json(*generate("-p", TEXT, "-n", "8", "--temp", "0", "--ignore-eos",
+                                        *words))
 
     def test_every_method(self):
         full = self.run_with("--method", "full")
@@ -275,7 +291,6 @@ class Interrupt(Case):
 
     def test_json(self):
         with Running(*generate(*self.LONG, "--json")) as run:
-            time.sleep(0.5)
             run.interrupt()
             result = run.end()
         self.assertEqual(result.status, 130, result)
@@ -288,8 +303,8 @@ class Interrupt(Case):
 @unittest.skipUnless(DEFAULT_MODEL.exists(), f"{DEFAULT_MODEL} is absent: run scripts/get-model")
 class DefaultModel(Case):
     def test_it_knows_the_capital_of_france(self):
-        got = self.good_json("generate", "-p", "What is the capital of France?", "--chat", "-n", "12",
-                             "--temp", "0")
+        got = self.good_json("generate", "-p", "What is the capital of France?", "--chat", "-n",
+                             "12", "--temp", "0")
         self.assertIn("Paris", got["text"])
 
 
