@@ -7,7 +7,7 @@
 
 #include "attention/layer_plan.h"
 #include "base/fail.h"
-#include "base/mapped_file.h"
+#include "base/json.h"
 
 namespace tidal {
 namespace {
@@ -15,7 +15,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int kVersion = 1;
-constexpr size_t kLargestFile = size_t{16} << 20;
 
 void check_keys(const json& object, std::initializer_list<std::string_view> known,
                 const std::string& where) {
@@ -142,15 +141,7 @@ json plan_to_json(const LayerPlan& plan, HeadCounts heads) {
 }
 
 LayerPlan read_plan_file(const std::string& path, int32_t n_layers, HeadCounts heads) {
-  const MappedFile file(path);
-  if (file.bytes().size() > kLargestFile) {
-    fail(ErrorCode::kInvalidArgument, "{}: {} bytes is too large for a plan file", path,
-         file.bytes().size());
-  }
-  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
-  const json parsed = json::parse(text, text + file.bytes().size(), nullptr, false);
-  if (parsed.is_discarded()) fail(ErrorCode::kInvalidArgument, "{}: not valid JSON", path);
-  return plan_from_json(parsed, n_layers, heads, path);
+  return plan_from_json(read_json_file(path), n_layers, heads, path);
 }
 
 LayerPlan resolve_plan(std::string_view text, int32_t n_layers, HeadCounts heads) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/fail.h"
+#include "base/quote.h"
 #include "files/gguf_parser.h"
 
 namespace tidal {

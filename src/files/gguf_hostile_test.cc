@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
 #include "files/gguf.h"
 #include "files/gguf_test_writer.h"
 

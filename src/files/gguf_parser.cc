@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/quote.h"
 
 namespace tidal {
 namespace {

@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
+#include "base/quote.h"
 #include "files/gguf_test_writer.h"
 
 namespace tidal {

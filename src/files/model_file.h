@@ -33,8 +33,4 @@ std::string shape_string(std::span<const int64_t> shape);  // "[576, 1536]"
 // "F32, F16, BF16, Q4_0, ...": every type tidal reads, for error messages.
 std::string supported_dtypes();
 
-// A string from a file as it may be shown to a person: quoted, escaped, cut after max_length bytes.
-// Any bytes will do; the result is printable UTF-8. (fmt's own "{:?}" aborts on some bad UTF-8.)
-std::string quote(std::string_view text, size_t max_length = 80);
-
 }  // namespace tidal

@@ -10,7 +10,8 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
-#include "files/json.h"
+#include "base/json.h"
+#include "base/quote.h"
 
 namespace tidal {
 namespace {

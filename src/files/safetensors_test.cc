@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
 
 namespace tidal {
 namespace {

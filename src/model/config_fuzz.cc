@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "files/json.h"
+#include "base/json.h"
 #include "model/hf_config.h"
 #include "tidal/error.h"
 

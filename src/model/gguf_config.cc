@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fail.h"
+#include "base/quote.h"
 #include "files/model_file.h"
 #include "model/arch/architecture.h"
 #include "model/narrow.h"

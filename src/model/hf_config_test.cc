@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
 
 namespace tidal {
 namespace {

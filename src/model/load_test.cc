@@ -6,7 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
 #include "files/gguf_test_writer.h"
 #include "model/gguf_config.h"
 #include "model/model_test_util.h"

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/fail.h"
-#include "files/json.h"
+#include "base/json.h"
 #include "model/gguf_config.h"
 #include "model/hf_config.h"
 #include "model/weight_loader.h"

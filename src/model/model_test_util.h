@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "files/json.h"
+#include "base/json.h"
 #include "kv/page_pool.h"
 #include "kv/sequence_kv.h"
 #include "model/decoder.h"

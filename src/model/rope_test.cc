@@ -5,8 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "files/error_test_util.h"
-#include "files/json.h"
+#include "base/error_test_util.h"
+#include "base/json.h"
 #include "model/hf_config.h"
 #include "model/model_test_util.h"
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/fail.h"
+#include "base/quote.h"
 
 namespace tidal {
 namespace {

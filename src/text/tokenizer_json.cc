@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/fail.h"
+#include "base/json.h"
 #include "text/tokenizer_json_pipeline.h"
 
 namespace tidal {
@@ -13,14 +14,6 @@ using nlohmann::json;
 
 // Ids without a token are allowed (padded vocabularies), but not without bound.
 constexpr size_t kMaxHoles = 65536;
-
-json parse(std::string_view text, const std::string& path) {
-  try {
-    return json::parse(text);
-  } catch (const json::parse_error& error) {
-    fail(ErrorCode::kCorrupt, "{}: not JSON, at byte {}", path, error.byte);
-  }
-}
 
 class Reader {
  public:
@@ -167,7 +160,7 @@ class Reader {
 
   void read_config(std::string_view text) {
     const std::string path = root_.where() + ": tokenizer_config.json";
-    const json parsed = parse(text, path);
+    const json parsed = parse_json(text, path);
     const JsonView config(parsed, path);
     const bool has_template = data_.add_bos.has_value();
     read_role(config, "bos_token", &data_.bos, has_template && *data_.add_bos);
@@ -197,7 +190,7 @@ class Reader {
 
 TokenizerData read_tokenizer_json(std::string_view json_text, std::string_view config_json,
                                   const std::string& path) {
-  const json root = parse(json_text, path);
+  const json root = parse_json(json_text, path);
   return Reader(root, path).read(config_json);
 }
 

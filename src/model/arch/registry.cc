@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/fail.h"
+#include "base/quote.h"
 #include "files/model_file.h"
 #include "model/arch/architecture.h"
 

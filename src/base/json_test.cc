@@ -1,4 +1,4 @@
-#include "files/json.h"
+#include "base/json.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-#include "files/error_test_util.h"
+#include "base/error_test_util.h"
 
 namespace tidal {
 namespace {

@@ -1,4 +1,4 @@
-#include "files/json.h"
+#include "base/json.h"
 
 #include <algorithm>
 #include <set>
@@ -7,7 +7,7 @@
 
 #include "base/fail.h"
 #include "base/mapped_file.h"
-#include "files/model_file.h"
+#include "base/quote.h"
 
 namespace tidal {
 namespace {
