@@ -9,7 +9,7 @@
 
 #include "base/fail.h"
 #include "base/mapped_file.h"
-#include "files/json.h"
+#include "base/json.h"
 #include "text/tokenizer_json.h"
 
 namespace tidal {

@@ -194,5 +194,13 @@ TEST(TokenizerJson, HolesInTheIdsAreUnusedTokens) {
   EXPECT_EQ(tokenizer.piece(900), "");
 }
 
+// Found by fuzzing: the JSON library reports a number out of range by an exception of its own.
+TEST(TokenizerJsonTest, BrokenJsonIsAnError) {
+  for (const char* text : {"", "{", "1e33999999999999999", "[1e999]", "\xff"}) {
+    EXPECT_THROW(read_tokenizer_json(text, "", "tokenizer.json"), Error) << text;
+    EXPECT_THROW(read_tokenizer_json("{}", text, "tokenizer.json"), Error) << text;
+  }
+}
+
 }  // namespace
 }  // namespace tidal
