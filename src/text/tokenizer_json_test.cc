@@ -195,7 +195,7 @@ TEST(TokenizerJson, HolesInTheIdsAreUnusedTokens) {
 }
 
 // Found by fuzzing: the JSON library reports a number out of range by an exception of its own.
-TEST(TokenizerJsonTest, BrokenJsonIsAnError) {
+TEST(TokenizerJson, BrokenJsonIsAnError) {
   for (const char* text : {"", "{", "1e33999999999999999", "[1e999]", "\xff"}) {
     EXPECT_THROW(read_tokenizer_json(text, "", "tokenizer.json"), Error) << text;
     EXPECT_THROW(read_tokenizer_json("{}", text, "tokenizer.json"), Error) << text;
