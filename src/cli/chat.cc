@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -40,24 +39,39 @@ struct Flags {
   std::string system_prompt;
 };
 
-// One character for the line editor; 0 at the end of input, -1 on Ctrl-C.
-int read_character(EditLine*, wchar_t* character) {
-  std::mbstate_t state{};
+// 1, or 0 at the end of input, or -1 on Ctrl-C and errors.
+int read_byte(char* byte) {
   for (;;) {
     // Not read() alone: a Ctrl-C just before it would go unseen until the next key.
     pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_fd(), POLLIN, 0}};
     if (interrupted() || (poll(ready, 2, -1) < 0 && errno != EINTR)) return -1;
     if (ready[0].revents == 0) continue;
+    const ssize_t n = read(STDIN_FILENO, byte, 1);
+    if (n >= 0 || errno != EINTR) return static_cast<int>(n);
+  }
+}
+
+// One character for the line editor.
+int read_character(EditLine*, wchar_t* character) {
+  std::mbstate_t state{};
+  for (;;) {
     char byte = 0;
-    const ssize_t n = read(STDIN_FILENO, &byte, 1);
-    if (n == 0) return 0;
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -1;
+    const int n = read_byte(&byte);
+    if (n <= 0) return n;
     const size_t used = std::mbrtowc(character, &byte, 1, &state);
     if (used == 1) return 1;
     // Bytes that are no character are dropped, and 0: a Ctrl-D typed while an answer came.
     if (used == static_cast<size_t>(-1)) state = {};
   }
+}
+
+std::optional<std::string> read_line() {
+  std::string line;
+  char byte = 0;
+  int n = 0;
+  while ((n = read_byte(&byte)) == 1 && byte != '\n') line += byte;
+  if (n < 0 || (n == 0 && line.empty())) return std::nullopt;
+  return line;
 }
 
 // One line at a time: edited with history on a terminal, plain otherwise.
@@ -92,11 +106,7 @@ class LineReader {
   LineReader& operator=(const LineReader&) = delete;
 
   std::optional<std::string> next() {
-    std::string line;
-    if (edit_ == nullptr) {
-      if (!std::getline(std::cin, line)) return std::nullopt;
-      return line;
-    }
+    if (edit_ == nullptr) return read_line();
     int count = 0;
     const char* text = el_gets(edit_, &count);
     while (text == nullptr && interrupted()) {  // Ctrl-C gives up the line, not the program
@@ -108,7 +118,7 @@ class LineReader {
       fmt::print("\n");
       return std::nullopt;
     }
-    line.assign(text, static_cast<size_t>(count));
+    std::string line(text, static_cast<size_t>(count));
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
     HistEvent event;
     if (!line.empty()) history(history_, &event, H_ENTER, line.c_str());
@@ -169,8 +179,9 @@ class Chat {
       Request request = make_request(flags_.generation, flags_.model.method);
       request.prompt = engine_.encode_chat(messages_);
       request.conversation = 1;
-      last_ = stream(engine_, std::move(request), /*print=*/true);
-      fmt::print("\n");
+      last_ = stream(engine_, std::move(request), /*print=*/!flags_.model.json);
+      fmt::print("{}\n", flags_.model.json ? dump(completion_json(engine_, *last_)) : "");
+      std::fflush(stdout);
       messages_.push_back({"assistant", last_->text});
       attached_.clear();
       if (last_->finish_reason == FinishReason::kLength) {

@@ -41,27 +41,6 @@ std::vector<int32_t> prompt_tokens(const Flags& flags, const std::string& text,
   return engine.encode_chat(messages, flags.answer_prefix);
 }
 
-Json completion_json(const Engine& engine, const Completion& completion, double load_ms) {
-  const auto n = static_cast<double>(completion.tokens.size());
-  return {{"model", engine.model_name()},
-          {"prompt_tokens", completion.prompt_tokens},
-          {"completion_tokens", completion.tokens.size()},
-          {"tokens", completion.tokens},
-          {"text", completion.text},
-          {"finish_reason", finish_reason_name(completion.finish_reason)},
-          {"method", completion.method},
-          {"plan", completion.plan},
-          {"rows", rows_json(completion.rows)},
-          {"corrections", completion.corrections},
-          {"timing",
-           {{"load_ms", load_ms},
-            {"prefill_ms", completion.prefill_ms},
-            {"decode_ms", completion.decode_ms},
-            {"prefill_tok_s",
-             per_second(static_cast<double>(completion.prompt_tokens), completion.prefill_ms)},
-            {"decode_tok_s", per_second(n - 1, completion.decode_ms)}}}};
-}
-
 // A token is at least a byte of its text, so this holds any prompt; memory is taken only where the
 // cache is written.
 int64_t cache_for(const Flags& flags, const std::string& text) {
@@ -100,7 +79,9 @@ int generate(Flags& flags) {
   catch_interrupts();
   const Completion completion = stream(engine, std::move(request), /*print=*/!flags.model.json);
   if (flags.model.json) {
-    fmt::print("{}\n", dump(completion_json(engine, completion, load_ms)));
+    Json json = completion_json(engine, completion);
+    json["timing"]["load_ms"] = load_ms;
+    fmt::print("{}\n", dump(json));
   } else {
     fmt::print("\n");
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -82,6 +83,26 @@ void warn_beyond_training(const Engine& engine, int64_t n_tokens) {
       "{} tokens are more than the {} that {} was made for, its answers may be poor; "
       "--rope-scaling yarn stretches it",
       n_tokens, engine.trained_context(), engine.model_name());
+}
+
+Json completion_json(const Engine& engine, const Completion& completion) {
+  const auto n_prompt = static_cast<double>(completion.prompt_tokens);
+  const auto steps = static_cast<double>(completion.tokens.size()) - 1;
+  return {{"model", engine.model_name()},
+          {"prompt_tokens", completion.prompt_tokens},
+          {"completion_tokens", completion.tokens.size()},
+          {"tokens", completion.tokens},
+          {"text", completion.text},
+          {"finish_reason", finish_reason_name(completion.finish_reason)},
+          {"method", completion.method},
+          {"plan", completion.plan},
+          {"rows", rows_json(completion.rows)},
+          {"corrections", completion.corrections},
+          {"timing",
+           {{"prefill_ms", completion.prefill_ms},
+            {"decode_ms", completion.decode_ms},
+            {"prefill_tok_s", per_second(n_prompt, completion.prefill_ms)},
+            {"decode_tok_s", per_second(std::max(0.0, steps), completion.decode_ms)}}}};
 }
 
 double per_second(double count, double ms) { return ms > 0 ? 1000 * count / ms : 0; }

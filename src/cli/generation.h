@@ -27,6 +27,9 @@ Completion stream(Engine& engine, Request request, bool print);
 // Says on stderr when a sequence would outgrow what the model was made for.
 void warn_beyond_training(const Engine& engine, int64_t n_tokens);
 
+// The completion as one JSON object.
+Json completion_json(const Engine& engine, const Completion& completion);
+
 double per_second(double count, double ms);  // 0 when no time has passed
 
 // "6012 prompt tokens in 2.1 s (2863/s), 64 tokens at 5.1 ms (196/s); tidal read 18.2 % of ..."

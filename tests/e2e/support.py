@@ -96,9 +96,9 @@ class Case(unittest.TestCase):
 class Running:
     """A run that is still going on."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, stdin=subprocess.DEVNULL):
         self.process = subprocess.Popen(
-            [TIDAL, *(str(w) for w in words)], stdin=subprocess.DEVNULL,
+            [TIDAL, *(str(w) for w in words)], stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def interrupt(self):

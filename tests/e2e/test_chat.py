@@ -1,15 +1,17 @@
 """tidal chat, through a pipe and on a terminal."""
 
 import contextlib
+import json
 import os
 import pty
 import re
 import select
 import signal
+import subprocess
 import time
 import unittest
 
-from support import MODEL, TIDAL, TIMEOUT, Case
+from support import MODEL, TIDAL, TIMEOUT, Case, Running
 
 
 class Pipe(Case):
@@ -33,6 +35,17 @@ class Pipe(Case):
                      "from the next answer on: quest", "budget:lots", "a budget of 64",
                      "cannot read /nowhere/x"):
             self.assertIn(part, result.err)
+
+    def test_json_gives_a_line_per_answer(self):
+        lines = self.chat("hello\n/help\nagain\n", "--json").out.splitlines()
+        self.assertEqual(len(lines), 2)
+        for line in lines:
+            self.assertEqual(json.loads(line)["method"], "tidal")
+
+    def test_interrupt_while_it_waits_leaves(self):
+        with Running("chat", "-m", MODEL, stdin=subprocess.PIPE) as run:
+            run.interrupt()
+            self.assertEqual(run.process.wait(timeout=TIMEOUT), 130)
 
     def test_the_method_changes(self):
         result = self.chat("/method full\nhello\n/stats\n/method window\n/budget 30\nhi\n/stats\n",
