@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/fail.h"
-#include "base/mapped_file.h"
 #include "base/json.h"
+#include "base/mapped_file.h"
 #include "text/tokenizer_json.h"
 
 namespace tidal {
