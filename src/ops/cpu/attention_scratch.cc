@@ -15,6 +15,12 @@ std::byte* AttentionScratch::grown(Area area, size_t bytes) {
   return buffer.data();
 }
 
+size_t AttentionScratch::bytes() const {
+  size_t n = 0;
+  for (const Buffer& area : areas_) n += area.size();
+  return n;
+}
+
 void AttentionScratch::reserve(const BackendLimits& limits, int n_threads) {
   wave_rows_ = std::max(wave_rows_, limits.max_context);
   reserve_decode(*this, limits, n_threads);

@@ -39,6 +39,8 @@ class AttentionScratch {
     return reinterpret_cast<T*>(grown(area, static_cast<size_t>(n) * sizeof(T)));
   }
 
+  size_t bytes() const;  // held by all areas
+
   // Items are worked through in waves of about this many cache rows, which bounds the areas.
   int64_t wave_rows() const { return wave_rows_; }
 

@@ -31,7 +31,7 @@ inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr bool kManyRegisters = HWY_TARGET != HWY_AVX2;
 inline constexpr int kStepRows = kPageRows;
 inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
-inline constexpr int kValueVectors = kManyRegisters ? 4 : 2;
+inline constexpr int kValueVectors = 4;
 
 template <class D>
 HWY_INLINE hn::Vec<D> load_floats(D d, const float* p) {
