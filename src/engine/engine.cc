@@ -1,6 +1,7 @@
 #include "tidal/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <mutex>
 #include <utility>
@@ -55,7 +56,6 @@ class Engine::Impl {
   explicit Impl(const EngineOptions& options)
       : model_(Model::load(options.model, rope_override(options.rope))),
         tokenizer_(load_tokenizer(*model_)),
-        chat_template_(load_chat_template(*model_, tokenizer_)),
         control_tokens_(control_token_names(tokenizer_)),
         context_size_(cache_capacity(options, model_->config())),
         limits_{options.max_sequences, options.prefill_chunk},
@@ -66,6 +66,7 @@ class Engine::Impl {
                                  cache_type(options.v_cache_type, "--cache-type-v")),
               (context_size_ + kPageRows - 1) / kPageRows + limits_.max_sequences - 1),
         scheduler_(limits_, pool_) {
+    load_template();
     batch_.tokens.reserve(static_cast<size_t>(limits_.max_rows()));
     batch_.sequences.reserve(static_cast<size_t>(limits_.max_sequences));
     running_.reserve(static_cast<size_t>(limits_.max_sequences));
@@ -133,8 +134,8 @@ class Engine::Impl {
   std::vector<int32_t> encode_chat(std::span<const Message> messages,
                                    std::string_view answer_prefix) const {
     if (!chat_template_.has_value()) {
-      fail(ErrorCode::kUnsupported, "{} brings no chat template, give a plain prompt",
-           model_->path());
+      fail(ErrorCode::kUnsupported, "{}: {}, give a plain prompt", model_->path(),
+           chat_template_error_);
     }
     std::vector<ChatMessage> converted;
     for (const Message& message : messages) converted.push_back({message.role, message.content});
@@ -147,6 +148,16 @@ class Engine::Impl {
   bool has_chat_template() const { return chat_template_.has_value(); }
 
  private:
+  // A template that cannot be read keeps nobody from plain prompts.
+  void load_template() {
+    try {
+      chat_template_ = load_chat_template(*model_, tokenizer_);
+      chat_template_error_ = "the model brings no chat template";
+    } catch (const Error& error) {
+      chat_template_error_ = fmt::format("its chat template cannot be used ({})", error.what());
+    }
+  }
+
   void check_fits(const Request& request, int64_t n_prompt) const {
     if (n_prompt == 0) fail(ErrorCode::kInvalidArgument, "the prompt is empty, give some text");
     if (request.max_tokens < -1 || request.max_tokens == 0) {
@@ -216,8 +227,15 @@ class Engine::Impl {
         ++sequence.since_correction;
         break;
     }
-    const auto vocab = static_cast<size_t>(model_->config().vocab_size);
-    accept(sequence, sequence.sampler.sample(logits.first(vocab)));
+    logits = logits.first(static_cast<size_t>(model_->config().vocab_size));
+    if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); })) {
+      sequence.completion.error = fmt::format(
+          "{} gave logits that are not numbers after {} tokens: the file may be damaged",
+          model_->path(), sequence.tokens.size());
+      finish(sequence, FinishReason::kError);
+    } else {
+      accept(sequence, sequence.sampler.sample(logits));
+    }
     return true;
   }
 
@@ -258,6 +276,7 @@ class Engine::Impl {
   std::shared_ptr<const Model> model_;
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
+  std::string chat_template_error_;  // why there is none
   std::vector<std::string> control_tokens_;
   int64_t context_size_;
   SchedulerLimits limits_;

@@ -1,11 +1,18 @@
 #include "tidal/engine.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <thread>
+
+#include "files/gguf.h"
 
 namespace tidal {
 namespace {
@@ -285,6 +292,60 @@ TEST(Engine, ChatKeepsControlTokensOutOfMessages) {
   EXPECT_EQ(count(engine.encode_chat(forged), 1), 2) << "text cannot open a turn";
   EXPECT_EQ(count(engine.encode_chat(forged), 2), 1);
   EXPECT_EQ(engine.decode(engine.encode_chat(honest, "Sure")), "user\nhello\nassistant\nSure");
+}
+
+// The shipped model with some bytes changed, under another name.
+class DamagedModel {
+ public:
+  explicit DamagedModel(const std::function<void(std::string&, const GgufFile&)>& damage) {
+    const GgufFile file = GgufFile::open(options().model);
+    std::ifstream in(options().model, std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    damage(bytes, file);
+    std::ofstream(path_, std::ios::binary) << bytes;
+  }
+  ~DamagedModel() { std::filesystem::remove(path_); }
+  EngineOptions engine_options() const {
+    EngineOptions damaged = options();
+    damaged.model = path_;
+    return damaged;
+  }
+
+ private:
+  const std::string path_ = fmt::format("{}/damaged-{}.gguf", testing::TempDir(), ::getpid());
+};
+
+TEST(Engine, LogitsThatAreNotNumbersEndTheRequest) {
+  const DamagedModel model([](std::string& bytes, const GgufFile& file) {
+    const TensorInfo& norm = *file.find_tensor("output_norm.weight");
+    const std::string_view needle(reinterpret_cast<const char*>(norm.data), norm.bytes);
+    const size_t at = bytes.find(needle);
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at, norm.bytes, std::string(norm.bytes, '\xff'));
+  });
+  Engine engine(model.engine_options());
+  const Completion completion = engine.run(make_request(engine, "hello", "full"));
+  EXPECT_EQ(completion.finish_reason, FinishReason::kError);
+  EXPECT_THAT(completion.error, HasSubstr("not numbers"));
+  EXPECT_TRUE(completion.tokens.empty());
+}
+
+TEST(Engine, AnUnreadableChatTemplateLeavesPlainPrompts) {
+  const DamagedModel model([](std::string& bytes, const GgufFile&) {
+    const size_t at = bytes.find("{% for message");
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at, 6, "{% fro");
+  });
+  Engine engine(model.engine_options());
+  EXPECT_FALSE(engine.has_chat_template());
+  EXPECT_EQ(engine.run(make_request(engine, "hello", "full")).tokens.size(), 24u);
+  const Message hello[] = {{"user", "hello"}};
+  try {
+    engine.encode_chat(hello);
+    ADD_FAILURE() << "encoded";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("fro"));
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/fail.h"
 
 namespace tidal {
 
@@ -48,6 +49,11 @@ PerplexityResult perplexity(Session& session, std::span<const int32_t> tokens, i
   for (int64_t position = n_prefill; position < n_tokens; ++position) {
     const int32_t id = tokens[static_cast<size_t>(position)];
     scores.push_back({position, id, log_probability(logits, id)});
+    if (std::isnan(scores.back().log_probability)) {
+      fail(ErrorCode::kCorrupt,
+           "{} gave logits that are not numbers at position {}: is the file damaged?",
+           session.model().path(), position);
+    }
     in_all(position + 1, n_tokens);
     if (on_token && !on_token(scores.back())) break;
     if (position + 1 < n_tokens) logits = session.decode(id);

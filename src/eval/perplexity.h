@@ -32,7 +32,8 @@ double log_probability(std::span<const float> logits, int32_t id);
 PerplexityResult summarize(std::span<const TokenScore> scores);
 
 // Scores tokens[n_prefill ..]; 1 <= n_prefill < tokens.size(). on_token sees each as it comes; when
-// it returns false the run ends there and what is done is summarized.
+// it returns false the run ends there and what is done is summarized. Throws Error(kCorrupt) when
+// the model gives no numbers.
 PerplexityResult perplexity(Session& session, std::span<const int32_t> tokens, int64_t n_prefill,
                             const std::function<bool(const TokenScore&)>& on_token,
                             const Progress& progress);
