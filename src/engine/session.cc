@@ -76,7 +76,7 @@ std::span<const float> Session::decode(int32_t token) {
   return forward({&token, 1}, LogitRows::kLast, true);
 }
 
-// KV cache correction (paper, section 3.3): the rows written by sparse steps are replaced by what
+// KV cache correction (TidalDecode): the rows written by sparse steps are replaced by what
 // full attention writes for the same tokens.
 void Session::correct() {
   again_.assign(tokens_.end() - since_correction_, tokens_.end());
