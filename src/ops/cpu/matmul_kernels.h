@@ -1,8 +1,8 @@
 // Matrix products of the CPU back end; the contract is that of Backend::matmul.
 //
 // Weights are decoded in registers from the bytes of their file. A row of x is quantized once a
-// call to int8 in blocks of 32 (for integer formats; float formats use the floats). All output
-// rows of all linears are one pool of work. See matmul-inl.h for the arithmetic.
+// call to int16 in blocks of 32 (for integer formats; float formats use the floats). All output
+// rows of all linears are one pool of work. matmul_variant-inl.h has the arithmetic.
 #pragma once
 
 #include <cstdint>
