@@ -21,7 +21,7 @@ def ask(tidal, model, text, method):
         command += ["--plan", "paper"]
     if method != "full":
         command += ["--budget", BUDGET]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -53,4 +53,4 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as error:
-        sys.exit(f"error: the model run failed with status {error.returncode}")
+        sys.exit(error.stderr or f"error: the model run failed with status {error.returncode}")
