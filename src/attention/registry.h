@@ -12,7 +12,8 @@
 namespace tidal {
 
 // Below this many rows everything is read unless --min-context says otherwise: scoring and
-// gathering cost more than reading a short cache through.
+// gathering cost more than reading a short cache through. Measured crossover of SmolLM2-135M with
+// K = 512 (docs/performance.md); larger models pass it later.
 inline constexpr int64_t kDefaultMinContext = 1024;
 
 std::span<const std::string_view> method_names();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -13,6 +14,19 @@
 #include "text/tokenizer.h"
 
 namespace tidal::testing {
+
+// Runs f on a text and on its first quarter and expects near linear time: four times as much, where
+// quadratic takes sixteen times. Processor time of this process, so a busy machine does not matter.
+template <typename F>
+void expect_near_linear(std::string_view text, const std::string& what, F&& f) {
+  const auto seconds = [&](std::string_view part) {
+    const std::clock_t begin = std::clock();
+    f(part);
+    return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  };
+  const double quarter = seconds(text.substr(0, text.size() / 4));
+  EXPECT_LT(seconds(text), 10 * quarter + 0.1) << what;
+}
 
 inline std::string shared_data(const std::string& path) {
   return std::string(TIDAL_SOURCE_DIR) + "/../shared/data/" + path;
