@@ -42,6 +42,10 @@ class Session {
   void append_unwritten(int64_t n);
   KvView cache(int32_t layer) const { return kv_->view(layer); }
 
+  // Shows every layer's attention to the observer (model/decoder.h), of prompts too; null: to
+  // nobody.
+  void observe(AttentionObserver* observer) { decoder_->observe(observer); }
+
   Backend& backend() { return *backend_; }
   const Model& model() const { return decoder_->model(); }
   int64_t length() const { return kv_->length(); }

@@ -104,6 +104,7 @@ std::span<const float> Decoder::forward(const Batch& batch) {
     point_at_layer(l, batch);
     backend_.append(append_);
     attention_.run(l, items_);  // [n, n_heads, head_dim]
+    if (observer_ != nullptr) observer_->on_attention(l, items_);
     const Linear output[] = {{&layer.wo, nullptr, x, true}};
     backend_.matmul(attended, n, output);  // [n, d_model]
 

@@ -41,6 +41,15 @@ struct Batch {
   }
 };
 
+// Sees every layer's attention as it is computed: what evaluation and calibration measure. Called
+// after each layer with the queries, the cache (the rows' own K and V included) and the outputs; it
+// may use the back end's operations, and must leave the items as they are.
+class AttentionObserver {
+ public:
+  virtual ~AttentionObserver() = default;
+  virtual void on_attention(int32_t layer, std::span<const AttentionItem> items) = 0;
+};
+
 struct DecoderLimits {
   int32_t max_rows = 512;      // rows of a batch
   int32_t max_sequences = 1;   // sequences of a batch
@@ -59,6 +68,9 @@ class Decoder {
 
   // Logits of the asked rows in batch order: [n_logit_rows, vocab_size], valid until the next call.
   std::span<const float> forward(const Batch& batch);
+
+  // Null (the default): nobody watches. The observer must outlive its use.
+  void observe(AttentionObserver* observer) { observer_ = observer; }
 
  private:
   void check_fits(const Batch& batch) const;
@@ -83,6 +95,7 @@ class Decoder {
   Buffer logits_;    // [max_logit_rows, vocab_size]
   std::vector<AppendItem> append_;
   std::vector<AttentionItem> items_;
+  AttentionObserver* observer_ = nullptr;
 };
 
 }  // namespace tidal
