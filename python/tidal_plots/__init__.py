@@ -1,0 +1,1 @@
+"""Draws the JSON results of `tidal bench` and `tidal eval`."""
