@@ -4,20 +4,24 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <random>
+#include <span>
+#include <string_view>
 #include <utility>
 
-#include "base/fail.h"
+#include "attention/layer_plan.h"
+#include "base/parallel.h"
+#include "bench/lockstep.h"
+#include "bench/timing_backend.h"
 #include "engine/model_options.h"
+#include "engine/sampler.h"
+#include "ops/factory/backend_factory.h"
 
 namespace tidal {
 namespace {
 
-constexpr int64_t kFillRows = 512;
-constexpr int64_t kBankRows = 4096;
 constexpr int kWarmupSteps = 2;
 constexpr int kPrefillRuns = 3;
+constexpr std::string_view kSampling = "sampling";
 
 using Clock = std::chrono::steady_clock;
 
@@ -31,142 +35,263 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-// Normal rows; one in a hundred is four times as long, so a few scores stand out.
-std::vector<float> make_bank(int64_t width, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal(0.0f, 0.5f);
-  std::vector<float> bank(static_cast<size_t>(kBankRows * width));
-  for (int64_t row = 0; row < kBankRows; ++row) {
-    const float scale = random() % 100 == 0 ? 4.0f : 1.0f;
-    for (int64_t i = 0; i < width; ++i) {
-      bank[static_cast<size_t>(row * width + i)] = scale * normal(random);
-    }
-  }
-  return bank;
-}
-
 int32_t some_token(int64_t i, int32_t vocab_size) {
   return static_cast<int32_t>((static_cast<uint64_t>(i) * 2654435761u + 17) %
                               static_cast<uint64_t>(vocab_size));
 }
 
-double bytes_per_row(const KvPlane& plane, int32_t head_dim) {
-  return static_cast<double>(dtype_row_bytes(plane.dtype, head_dim));
+// One kind of operator over all timed steps.
+struct Operator {
+  std::string_view name;
+  double calls = 0;               // in all steps
+  double bytes = 0;               // in all steps
+  std::vector<double> step_ms{};  // all calls of a step together
+};
+
+class Operators {
+ public:
+  void add_step(std::span<const OperationTime> times) {
+    ++n_steps_;
+    for (const OperationTime& time : times) {
+      Operator& op = find(time.name);
+      op.step_ms.resize(n_steps_);
+      op.step_ms.back() = time.milliseconds;
+      op.calls += static_cast<double>(time.calls);
+      op.bytes += time.bytes;
+    }
+    for (Operator& op : all_) op.step_ms.resize(n_steps_);
+  }
+  std::span<const Operator> all() const { return all_; }
+  double n_steps() const { return static_cast<double>(n_steps_); }
+
+ private:
+  Operator& find(std::string_view name) {
+    const auto found =
+        std::find_if(all_.begin(), all_.end(), [&](const Operator& op) { return op.name == name; });
+    return found != all_.end() ? *found : all_.emplace_back(Operator{.name = name});
+  }
+
+  size_t n_steps_ = 0;
+  std::vector<Operator> all_;
+};
+
+// A method to measure; of a variant only the attention operators are shown.
+struct Case {
+  MethodOptions method;
+  bool variant = false;
+};
+
+bool is_attention(std::string_view name) {
+  return name.starts_with("attend") || name.starts_with("score") || name.starts_with("top-k");
 }
 
-BenchRow bench_decode(Session& session, int64_t depth, const BenchOptions& options,
-                      double bandwidth) {
-  const Model& model = session.model();
-  const int32_t vocab = model.config().vocab_size;
-  session.truncate(depth);
-  for (int i = 0; i < kWarmupSteps; ++i) session.decode(some_token(i, vocab));
-  const RowsRead before = session.rows_read();
-  std::vector<double> times;
-  for (int64_t i = 0; i < options.decode_tokens; ++i) {
-    const Clock::time_point start = Clock::now();
-    session.decode(some_token(i + kWarmupSteps, vocab));
-    times.push_back(milliseconds_since(start));
-  }
-  const auto steps = static_cast<double>(options.decode_tokens);
-  const RowsRead& after = session.rows_read();
-  const KvView cache = session.cache(0);
-  const double cache_bytes =
-      static_cast<double>(after.k - before.k) * bytes_per_row(cache.k, cache.head_dim) +
-      static_cast<double>(after.v - before.v) * bytes_per_row(cache.v, cache.head_dim);
-  BenchRow row;
-  row.test = fmt::format("tg{} @ d{}", options.decode_tokens, depth);
-  row.method = session.method().name();
-  row.plan = session.method().plan_line();
-  row.ms_median = median(times);
-  row.ms_min = *std::min_element(times.begin(), times.end());
-  row.tokens_per_second = 1000 / row.ms_median;
-  row.rows_share = session.rows().share();
-  row.gb_moved = (static_cast<double>(model.step_weight_bytes()) + cache_bytes / steps) / 1e9;
-  row.gb_per_second = row.gb_moved / (row.ms_median / 1000);
-  row.bandwidth_share = row.gb_per_second * 1e9 / bandwidth;
-  return row;
-}
+class Bench {
+ public:
+  Bench(std::shared_ptr<const Model> model, const BenchOptions& options, double bandwidth,
+        const BenchEvents& events)
+      : options_(options),
+        bandwidth_(bandwidth),
+        events_(events),
+        vocab_size_(model->config().vocab_size),
+        backend_(make_backend(options.engine.backend, options.engine.threads > 0
+                                                          ? options.engine.threads
+                                                          : default_threads())),
+        timing_(*backend_, model->weights()),
+        sequences_(model, timing_, options.engine,
+                   *std::max_element(options.batches.begin(), options.batches.end()),
+                   capacity(options)) {}
 
-BenchRow bench_prefill(Session& session, const BenchOptions& options, double bandwidth) {
-  const Model& model = session.model();
-  std::vector<int32_t> prompt;
-  for (int64_t i = 0; i < options.prompt_tokens; ++i) {
-    prompt.push_back(some_token(i, model.config().vocab_size));
+  void run() {
+    if (options_.prompt_tokens > 0 && !prefill()) return;
+    std::vector<int64_t> depths = options_.depths;
+    std::sort(depths.begin(), depths.end());
+    for (const int64_t depth : depths) {
+      if (!sequences_.fill(depth, options_.seed + static_cast<uint64_t>(depth), events_.on_fill)) {
+        return;
+      }
+      for (const int32_t batch : options_.batches) {
+        double full_ms = 0;
+        for (const MethodOptions& method : options_.methods) {
+          if (!measure(depth, batch, {method}, full_ms)) return;
+          if (!options_.operators || method.name != "tidal") continue;
+          for (const MethodOptions& variant : variants(depth, method)) {
+            if (!measure(depth, batch, {variant, true}, full_ms)) return;
+          }
+        }
+      }
+    }
   }
-  std::vector<double> times;
-  for (int run = 0; run < kPrefillRuns; ++run) {
-    session.truncate(0);
+
+ private:
+  static int64_t capacity(const BenchOptions& options) {
+    int64_t deepest = 0;
+    for (const int64_t depth : options.depths) deepest = std::max(deepest, depth);
+    const int64_t steps = kWarmupSteps + options.decode_tokens * (options.operators ? 2 : 1);
+    return std::max(deepest + steps, options.prompt_tokens);
+  }
+
+  const Model& model() const { return sequences_.model(); }
+
+  void rate(BenchRow& row, double bytes) const {
+    row.gb_moved = bytes / 1e9;
+    row.gb_per_second = row.gb_moved / (row.ms_median / 1000);
+    row.bandwidth_share = row.gb_per_second * 1e9 / bandwidth_;
+  }
+
+  bool prefill() {
+    std::vector<int32_t> prompt;
+    for (int64_t i = 0; i < options_.prompt_tokens; ++i) {
+      prompt.push_back(some_token(i, vocab_size_));
+    }
+    std::vector<double> times;
+    for (int i = 0; i < kPrefillRuns; ++i) {
+      const Clock::time_point start = Clock::now();
+      sequences_.prefill(prompt);
+      times.push_back(milliseconds_since(start));
+      sequences_.truncate(0);
+    }
+    const int64_t chunk = options_.engine.prefill_chunk;
+    const auto chunks = static_cast<double>((options_.prompt_tokens + chunk - 1) / chunk);
+    BenchRow row;
+    row.test = fmt::format("pp{}", options_.prompt_tokens);
+    row.method = "full";
+    row.ms_median = median(times);
+    row.ms_min = *std::min_element(times.begin(), times.end());
+    row.tokens_per_second = 1000 * static_cast<double>(options_.prompt_tokens) / row.ms_median;
+    rate(row, chunks * static_cast<double>(model().step_weight_bytes()));
+    return events_.on_row(row);
+  }
+
+  // One decode step of all sequences, with or without a look at its operators.
+  double step(int64_t i, Operators* operators, std::vector<Sampler>& samplers) {
+    timing_.timing(operators != nullptr);
     const Clock::time_point start = Clock::now();
-    session.prefill(prompt);
-    times.push_back(milliseconds_since(start));
+    const std::span<const float> logits = sequences_.decode(some_token(i, vocab_size_));
+    const double milliseconds = milliseconds_since(start);
+    timing_.timing(false);
+    if (operators == nullptr) return milliseconds;
+    const Clock::time_point sampling = Clock::now();
+    for (size_t s = 0; s < samplers.size(); ++s) {
+      const auto vocab = static_cast<size_t>(vocab_size_);
+      samplers[s].sample(logits.subspan(s * vocab, vocab));
+    }
+    std::vector<OperationTime> times(timing_.times().begin(), timing_.times().end());
+    times.push_back(
+        {kSampling, static_cast<int64_t>(samplers.size()), milliseconds_since(sampling), 0});
+    operators->add_step(times);
+    timing_.clear();
+    return milliseconds;
   }
-  session.truncate(0);
-  const int64_t chunk = options.engine.prefill_chunk;
-  const auto chunks = static_cast<double>((options.prompt_tokens + chunk - 1) / chunk);
-  BenchRow row;
-  row.test = fmt::format("pp{}", options.prompt_tokens);
-  row.method = "full";
-  row.ms_median = median(times);
-  row.ms_min = *std::min_element(times.begin(), times.end());
-  row.tokens_per_second = 1000 * static_cast<double>(options.prompt_tokens) / row.ms_median;
-  row.gb_moved = chunks * static_cast<double>(model.step_weight_bytes()) / 1e9;
-  row.gb_per_second = row.gb_moved / (row.ms_median / 1000);
-  row.bandwidth_share = row.gb_per_second * 1e9 / bandwidth;
-  return row;
-}
+
+  bool measure(int64_t depth, int32_t batch, const Case& test, double& full_ms) {
+    sequences_.start(batch, test.method);
+    std::vector<Sampler> samplers(static_cast<size_t>(batch), Sampler({}, vocab_size_));
+    int64_t token = 0;
+    for (int i = 0; i < kWarmupSteps; ++i) step(token++, nullptr, samplers);
+    const RowsRead before = sequences_.rows_read();
+    std::vector<double> times;
+    Operators operators;
+    for (int64_t i = 0; i < options_.decode_tokens; ++i) {
+      times.push_back(step(token++, nullptr, samplers));
+      if (options_.operators) step(token++, &operators, samplers);
+    }
+    BenchRow row;
+    row.test = fmt::format("tg{} @ d{}", options_.decode_tokens, depth);
+    if (batch > 1) row.test += fmt::format(" x{}", batch);
+    row.method = sequences_.method().name();
+    row.plan = sequences_.method().plan_line();
+    row.ms_median = median(times);
+    row.ms_min = *std::min_element(times.begin(), times.end());
+    row.tokens_per_second = 1000 * batch / row.ms_median;
+    row.rows_share = sequences_.rows().share();
+    rate(row, static_cast<double>(model().step_weight_bytes()) +
+                  cache_bytes(before) / static_cast<double>(token - kWarmupSteps));
+    if (row.method == "full") full_ms = row.ms_median;
+    if (full_ms > 0) row.speedup_vs_full = full_ms / row.ms_median;
+    sequences_.truncate(depth);
+    return events_.on_row(row) &&
+           (!options_.operators || operator_rows(row, operators, test.variant));
+  }
+
+  // Of the cache rows read since then.
+  double cache_bytes(const RowsRead& before) const {
+    const RowsRead after = sequences_.rows_read();
+    const KvView cache = sequences_.cache(0, 0);
+    const auto bytes = [&](int64_t rows, const KvPlane& plane) {
+      return static_cast<double>(rows) * static_cast<double>(plane.row_bytes) / cache.n_kv_heads;
+    };
+    return bytes(after.k - before.k, cache.k) + bytes(after.v - before.v, cache.v);
+  }
+
+  bool operator_rows(const BenchRow& whole, const Operators& operators, bool attention_only) {
+    double sampling_ms = 0;
+    for (const Operator& op : operators.all()) {
+      if (op.name == kSampling) sampling_ms = median(op.step_ms);
+    }
+    const double step_ms = whole.ms_median + sampling_ms;
+    BenchRow sum{.test = whole.test + ": all operators",
+                 .method = whole.method,
+                 .plan = whole.plan,
+                 .calls = 1};
+    double bytes = 0;
+    for (const Operator& op : operators.all()) {
+      const double calls = op.calls / operators.n_steps();
+      const double ms = median(op.step_ms);
+      BenchRow row{.test = fmt::format("{}: {}", whole.test, op.name),
+                   .method = whole.method,
+                   .plan = whole.plan,
+                   .ms_median = ms / calls,
+                   .ms_min = *std::min_element(op.step_ms.begin(), op.step_ms.end()) / calls,
+                   .calls = calls,
+                   .step_share = ms / step_ms};
+      rate(row, op.bytes / op.calls);
+      sum.ms_median += ms;
+      sum.ms_min += row.ms_min * calls;
+      bytes += op.bytes / operators.n_steps();
+      if (attention_only && !is_attention(op.name)) continue;
+      if (!events_.on_row(row)) return false;
+    }
+    sum.step_share = sum.ms_median / step_ms;
+    rate(sum, bytes);
+    return events_.on_row(sum);
+  }
+
+  // The same plan with another head scope, and with selecting layers that read the other way.
+  std::vector<MethodOptions> variants(int64_t depth, const MethodOptions& method) const {
+    const AttentionMethod& in_force = sequences_.method();
+    if (in_force.dense(depth + 1)) return {};
+    const LayerPlan plan = parse_plan_line(in_force.plan_line(), model().config().n_layers);
+    std::vector<MethodOptions> result;
+    const auto add = [&](const LayerPlan& changed) {
+      if (changed == plan) return;
+      result.push_back(method);
+      result.back().plan = print_plan_line(changed);
+    };
+    LayerPlan changed = plan;
+    changed.own = !plan.own;
+    add(changed);
+    for (const HeadScope scope : {HeadScope::kAll, HeadScope::kKvHead, HeadScope::kQueryHead}) {
+      changed = plan;
+      changed.scope = scope;
+      add(changed);
+    }
+    return result;
+  }
+
+  const BenchOptions& options_;
+  const double bandwidth_;
+  const BenchEvents& events_;
+  const int32_t vocab_size_;
+  std::unique_ptr<Backend> backend_;
+  TimingBackend timing_;
+  Lockstep sequences_;
+};
 
 }  // namespace
 
-void fill_cache(Session& session, int64_t depth, uint64_t seed) {
-  const Config& config = session.model().config();
-  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
-  const std::vector<float> bank = make_bank(width, seed);
-  std::vector<float> k(static_cast<size_t>(kFillRows * width));
-  std::vector<float> v(k.size());
-  std::mt19937_64 random(seed + 1);
-  while (session.length() < depth) {
-    const int64_t first = session.length();
-    const int64_t n = std::min(kFillRows, depth - first);
-    session.append_unwritten(n);
-    for (int32_t layer = 0; layer < config.n_layers; ++layer) {
-      const auto slice = [&](std::vector<float>& out) {
-        const int64_t start = static_cast<int64_t>(random() % (kBankRows - kFillRows));
-        const float scale = 0.9f + 0.2f * static_cast<float>(random() >> 40) * 0x1p-24f;
-        for (int64_t i = 0; i < n * width; ++i) {
-          out[static_cast<size_t>(i)] = scale * bank[static_cast<size_t>(start * width + i)];
-        }
-      };
-      slice(k);
-      slice(v);
-      const AppendItem item{k.data(), v.data(), n, first, session.cache(layer)};
-      session.backend().append({&item, 1});
-    }
-  }
-}
-
 void run_bench(std::shared_ptr<const Model> model, const BenchOptions& options, double bandwidth,
-               const std::function<bool(const BenchRow&)>& on_row) {
-  std::vector<int64_t> depths = options.depths;
-  std::sort(depths.begin(), depths.end());
-  const int64_t deepest = depths.empty() ? 0 : depths.back();
-  const int64_t capacity =
-      std::max(deepest + kWarmupSteps + options.decode_tokens, options.prompt_tokens);
-  MethodOptions full;
-  full.name = "full";
-  Session session(model, options.engine, full, capacity);
-  if (options.prompt_tokens > 0 && !on_row(bench_prefill(session, options, bandwidth))) return;
-  for (const int64_t depth : depths) {
-    fill_cache(session, depth, options.seed);
-    double full_ms = 0;
-    for (const MethodOptions& method : options.methods) {
-      session.set_method(method);
-      BenchRow row = bench_decode(session, depth, options, bandwidth);
-      if (row.method == "full") full_ms = row.ms_median;
-      if (full_ms > 0) row.speedup_vs_full = full_ms / row.ms_median;
-      if (!on_row(row)) return;
-    }
-    session.truncate(depth);
-  }
+               const BenchEvents& events) {
+  Bench(std::move(model), options, bandwidth, events).run();
 }
 
 }  // namespace tidal

@@ -1,8 +1,11 @@
-// Decode and prefill benchmarks: what a step costs at a cache depth, and which bytes it moved.
+// Decode and prefill benchmarks: what a step costs at a cache depth, which bytes it moved, and
+// where its time went.
 //
-// The cache is not prefilled to the depth: it is filled with seeded rows of which a few score far
-// above the rest, as in a real context, so a depth of 100,000 costs seconds. Everything after that
-// is the decode path itself.
+// The cache is not prefilled to the depth but filled with seeded rows (bench/lockstep.h), so a
+// depth of 100,000 costs seconds. Everything after that is the decode path itself: operators are
+// timed inside real steps (bench/timing_backend.h), every one on the weights and the cache of the
+// layer whose turn it is. Steps that are timed as a whole and steps whose operators are timed take
+// turns, so that what the machine does meanwhile falls on both.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/session.h"
 #include "model/model.h"
 #include "tidal/options.h"
 
@@ -20,32 +22,41 @@ namespace tidal {
 struct BenchOptions {
   EngineOptions engine;
   std::vector<MethodOptions> methods;
-  std::vector<int64_t> depths;  // cache depths for decode
-  int64_t decode_tokens = 16;   // timed steps per depth and method
-  int64_t prompt_tokens = 512;  // prefill test, 0: none
+  std::vector<int64_t> depths;         // cache depths for decode
+  std::vector<int32_t> batches = {1};  // sequences decoded at once
+  int64_t decode_tokens = 16;          // timed steps per depth and method
+  int64_t prompt_tokens = 512;         // prefill test, 0: none
+  bool operators = false;              // rows of operators too
   uint64_t seed = 1;
 };
 
 struct BenchRow {
-  std::string test;  // "tg16 @ d4096" or "pp512"
+  std::string test;  // "tg16 @ d4096", "tg16 @ d4096 x8", "pp512", "tg16 @ d4096: rope"
   std::string method;
   std::string plan;
-  double ms_median = 0;  // per token for decode, per prompt for prefill
+  double ms_median = 0;  // per step for decode, per prompt for prefill, per call of an operator
   double ms_min = 0;
-  double tokens_per_second = 0;
+  double tokens_per_second = 0;  // all sequences together; 0 for an operator
   double rows_share = 1;
-  double gb_moved = 0;  // weights and cache rows that had to be read, per step
+  double gb_moved = 0;  // weights and cache rows that had to be read, per ms_median
   double gb_per_second = 0;
   double bandwidth_share = 0;
   double speedup_vs_full = 0;  // 0 where `full` was not measured at this depth
+  double calls = 0;            // operators: per step; 0 for other tests
+  double step_share = 0;       // operators: of the step's time, all calls together
 };
 
-// Runs every case in turn and hands each row over as it is done; stops when on_row returns false.
-// bandwidth: bytes per second, from measure_read_bandwidth.
-void run_bench(std::shared_ptr<const Model> model, const BenchOptions& options, double bandwidth,
-               const std::function<bool(const BenchRow&)>& on_row);
+struct BenchEvents {
+  // As each row is done; false ends the run.
+  std::function<bool(const BenchRow&)> on_row;
+  // While caches are filled; false ends the run.
+  std::function<bool(int64_t tokens, int64_t total)> on_fill;
+};
 
-// Fills a session's cache with seeded rows up to `depth` tokens.
-void fill_cache(Session& session, int64_t depth, uint64_t seed);
+// Runs every case in turn. bandwidth: bytes per second, from measure_read_bandwidth. With
+// operators, every method's step is followed by its operators and their sum, and the method tidal
+// also by the attention operators of its plan's other head scopes and of the other `own`.
+void run_bench(std::shared_ptr<const Model> model, const BenchOptions& options, double bandwidth,
+               const BenchEvents& events);
 
 }  // namespace tidal

@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
+#include <optional>
 
 #include "base/fail.h"
 #include "base/parallel.h"
 #include "bench/bandwidth.h"
 #include "bench/decode_bench.h"
+#include "cli/bench_table.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "engine/model_options.h"
 #include "model/model.h"
-#include "ops/cpu/cpu_backend.h"
 
 namespace tidal::cli {
 namespace {
@@ -28,128 +29,11 @@ struct Flags {
   std::string output = "md";
 };
 
-struct Machine {
-  std::string backend;
-  int threads;
-  double bandwidth;  // bytes per second
-};
-
-// As the operating system calls it; empty where it does not say.
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return {};
-}
-
 std::string kv_name(const EngineOptions& options) {
   return options.k_cache_type == options.v_cache_type
              ? options.k_cache_type
              : options.k_cache_type + "/" + options.v_cache_type;
 }
-
-Json row_json(const BenchRow& row, const Model& model, const Flags& flags, const Machine& machine) {
-  Json json = {{"model", flags.shape.empty() ? model.config().name : flags.shape},
-               {"quant", dtype_name(model.weights().layers.front().wq.dtype)},
-               {"kv", kv_name(flags.model.engine)},
-               {"backend", machine.backend},
-               {"threads", machine.threads},
-               {"test", row.test},
-               {"method", row.method},
-               {"plan", row.plan},
-               {"ms_median", row.ms_median},
-               {"ms_min", row.ms_min},
-               {"tok_s", row.tokens_per_second},
-               {"rows_share", row.rows_share},
-               {"gb_moved", row.gb_moved},
-               {"gb_s", row.gb_per_second},
-               {"bandwidth_share", row.bandwidth_share},
-               {"speedup_vs_full", nullptr}};
-  if (row.speedup_vs_full > 0) json["speedup_vs_full"] = row.speedup_vs_full;
-  return json;
-}
-
-// One row at a time in the chosen format; JSON is one object, printed at the end.
-class Table {
- public:
-  explicit Table(std::string format) : format_(std::move(format)) {}
-
-  void add(const Json& row) {
-    if (format_ == "json") {
-      rows_.push_back(row);
-    } else if (format_ == "csv") {
-      print_csv(row);
-    } else {
-      print_markdown(row);
-    }
-    std::fflush(stdout);
-    first_ = false;
-  }
-
-  void end(const Machine& machine) const {
-    if (format_ != "json") return;
-    const Json json = {{"machine",
-                        {{"processor", processor_name()},
-                         {"target", cpu_target_name()},
-                         {"backend", machine.backend},
-                         {"threads", machine.threads}}},
-                       {"bandwidth_gb_s", machine.bandwidth / 1e9},
-                       {"rows", rows_}};
-    fmt::print("{}\n", dump(json));
-  }
-
- private:
-  static std::string cell(const Json& value) {
-    if (value.is_null()) return "";
-    if (value.is_string()) return value.get<std::string>();
-    if (value.is_number_float()) return fmt::format("{:.3f}", value.get<double>());
-    return dump(value);
-  }
-
-  static std::string quoted(std::string_view text) {
-    std::string result = "\"";
-    for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return result + "\"";
-  }
-
-  void print_csv(const Json& row) const {
-    std::string header;
-    std::string line;
-    for (const auto& [key, value] : row.items()) {
-      const char* comma = header.empty() ? "" : ",";
-      header += comma + key;
-      line += comma + (value.is_string() ? quoted(value.get<std::string>()) : cell(value));
-    }
-    if (first_) fmt::print("{}\n", header);
-    fmt::print("{}\n", line);
-  }
-
-  void print_markdown(const Json& row) const {
-    if (first_) {
-      fmt::print(
-          "| model | quant | kv | backend | threads | test | method | plan | ms_median | ms_min | "
-          "tok_s | rows_share | gb_moved | gb_s | bandwidth_share | speedup_vs_full |\n"
-          "|---|---|---|---|--:|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
-    }
-    const auto text = [&](const char* key) { return row[key].get<std::string>(); };
-    const auto value = [&](const char* key) { return row[key].get<double>(); };
-    const std::string speedup =
-        row["speedup_vs_full"].is_null() ? "" : fmt::format("{:.2f}x", value("speedup_vs_full"));
-    fmt::print(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.1f} | {:.1f} % | {:.3f} | "
-        "{:.1f} | {:.0f} % | {} |\n",
-        text("model"), text("quant"), text("kv"), text("backend"), row["threads"].get<int>(),
-        text("test"), text("method"), text("plan"), value("ms_median"), value("ms_min"),
-        value("tok_s"), 100 * value("rows_share"), value("gb_moved"), value("gb_s"),
-        100 * value("bandwidth_share"), speedup);
-  }
-
-  std::string format_;
-  std::vector<Json> rows_;
-  bool first_ = true;
-};
 
 std::shared_ptr<const Model> bench_model(const Flags& flags) {
   if (flags.shape.empty()) {
@@ -179,17 +63,32 @@ int bench(Flags& flags) {
     options.methods.back().name = name;
   }
   const auto model = bench_model(flags);
-  const Machine machine{options.engine.backend, options.engine.threads,
-                        measure_read_bandwidth(options.engine.threads)};
-  fmt::print(stderr, "read bandwidth {:.1f} GB/s with {} threads\n", machine.bandwidth / 1e9,
-             machine.threads);
+  const BenchSetting setting{
+      .model = flags.shape.empty() ? model->config().name : flags.shape,
+      .quant = std::string(dtype_name(model->weights().layers.front().wq.dtype)),
+      .kv = kv_name(options.engine),
+      .backend = options.engine.backend,
+      .threads = options.engine.threads,
+      .bandwidth = measure_read_bandwidth(options.engine.threads)};
+  fmt::print(stderr, "read bandwidth {:.1f} GB/s with {} threads\n", setting.bandwidth / 1e9,
+             setting.threads);
   catch_interrupts();
-  Table table(flags.model.json ? "json" : flags.output);
-  run_bench(model, options, machine.bandwidth, [&](const BenchRow& row) {
-    table.add(row_json(row, *model, flags, machine));
+  BenchTable table(flags.model.json ? "json" : flags.output, setting, options.operators);
+  std::optional<ProgressBar> bar;
+  BenchEvents events;
+  events.on_fill = [&](int64_t tokens, int64_t total) {
+    if (!bar.has_value()) bar.emplace("filling the cache", "tokens");
+    bar->update(tokens, total);
+    if (tokens == total) bar.reset();
     return !interrupted();
-  });
-  table.end(machine);
+  };
+  events.on_row = [&](const BenchRow& row) {
+    table.add(row);
+    return !interrupted();
+  };
+  run_bench(model, options, setting.bandwidth, events);
+  bar.reset();
+  table.end();
   return interrupted() ? kExitInterrupted : kExitDone;
 }
 
@@ -223,6 +122,17 @@ void add_bench(CLI::App& app, Work& work) {
       ->group(group)
       ->check(whole_number(1))
       ->capture_default_str();
+  command
+      ->add_option("--batch", flags->bench.batches,
+                   "Sequences decoded at once, each with a cache of that depth; tok_s counts all")
+      ->group(group)
+      ->delimiter(',')
+      ->check(whole_number(1, 1024))
+      ->capture_default_str();
+  command
+      ->add_flag("--ops", flags->bench.operators,
+                 "Rows of the operators of a step too: ms a call, calls and share of the step")
+      ->group(group);
   command->add_option("-o,--output", flags->output, "md, json or csv")
       ->group(group)
       ->check(CLI::IsMember({"md", "json", "csv"}))

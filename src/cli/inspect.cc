@@ -8,7 +8,6 @@
 #include <memory>
 #include <set>
 
-#include "attention/registry.h"
 #include "cli/command.h"
 #include "engine/model_options.h"
 #include "engine/text_model.h"
@@ -70,10 +69,7 @@ Json describe(const Flags& flags, const Model& model) {
   const Config& config = model.config();
   const Tokenizer tokenizer = load_tokenizer(model);
   const bool has_template = load_chat_template(model, tokenizer).has_value();
-  MethodOptions method_options = flags.model.method;
-  method_options.default_plan_file = plan_file_beside(model.path());
-  const auto method =
-      make_method(method_options, config.n_layers, config.n_heads, config.n_kv_heads);
+  const auto method = method_for(model, flags.model.method, flags.model.engine.prefill_chunk);
   const size_t per_token = cache_bytes_per_token(config, flags.model.engine);
   Json memory = Json::array();
   std::set<int64_t> contexts = kContexts;

@@ -6,7 +6,6 @@
 #include <mutex>
 #include <utility>
 
-#include "attention/registry.h"
 #include "base/check.h"
 #include "base/fail.h"
 #include "base/parallel.h"
@@ -76,16 +75,8 @@ class Engine::Impl {
     const Config& config = model_->config();
     const auto n_prompt = static_cast<int64_t>(request.prompt.size());
     check_fits(request, n_prompt);
-    MethodOptions attention = request.attention;
-    if (attention.default_plan_file.empty()) {
-      attention.default_plan_file = plan_file_beside(model_->path());
-    }
     std::shared_ptr<const AttentionMethod> method =
-        make_method(attention, config.n_layers, config.n_heads, config.n_kv_heads);
-    if (method->correct_every() > limits_.prefill_chunk) {
-      fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
-           method->correct_every(), limits_.prefill_chunk);
-    }
+        method_for(*model_, request.attention, limits_.prefill_chunk);
     AttentionShape shape = decoder_.attention_shape();
     shape.max_length = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "attention/registry.h"
 #include "base/fail.h"
 
 namespace tidal {
@@ -41,6 +42,18 @@ std::string plan_file_beside(const std::string& model_path) {
                             ? path / "plan.json"
                             : fs::path(path).replace_extension("plan.json");
   return fs::is_regular_file(plan, ignored) ? plan.string() : std::string();
+}
+
+std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
+                                                  int32_t prefill_chunk) {
+  const Config& config = model.config();
+  if (options.default_plan_file.empty()) options.default_plan_file = plan_file_beside(model.path());
+  auto method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads);
+  if (method->correct_every() > prefill_chunk) {
+    fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
+         method->correct_every(), prefill_chunk);
+  }
+  return method;
 }
 
 }  // namespace tidal

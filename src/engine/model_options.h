@@ -1,9 +1,12 @@
 // The options of a model as the engine's and the evaluation's front ends share them.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "attention/method.h"
 #include "model/model.h"
 #include "tensor/dtype.h"
 #include "tidal/options.h"
@@ -16,5 +19,10 @@ DType cache_type(std::string_view name, std::string_view flag);
 // Where a model's own plan would lie: model.gguf -> model.plan.json, a folder -> its plan.json.
 // Empty when there is no such file.
 std::string plan_file_beside(const std::string& model_path);
+
+// The method for this model, whose own plan file counts. Throws Error as make_method does, and when
+// a correction would not fit into a prefill chunk.
+std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
+                                                  int32_t prefill_chunk);
 
 }  // namespace tidal

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "attention/registry.h"
 #include "base/check.h"
-#include "base/fail.h"
 #include "base/parallel.h"
 #include "engine/model_options.h"
 #include "ops/factory/backend_factory.h"
@@ -28,16 +26,7 @@ Session::Session(std::shared_ptr<const Model> model, const EngineOptions& option
 }
 
 void Session::set_method(const MethodOptions& method) {
-  const Config& config = model().config();
-  MethodOptions with_plan = method;
-  if (with_plan.default_plan_file.empty()) {
-    with_plan.default_plan_file = plan_file_beside(model().path());
-  }
-  method_ = make_method(with_plan, config.n_layers, config.n_heads, config.n_kv_heads);
-  if (method_->correct_every() > chunk_) {
-    fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
-         method_->correct_every(), chunk_);
-  }
+  method_ = method_for(model(), method, chunk_);
   AttentionShape shape = decoder_->attention_shape();
   shape.max_length = kv_->max_length();
   state_ = method_->make_state(shape);
@@ -50,12 +39,6 @@ void Session::truncate(int64_t length) {
   state_.truncate(length);
   tokens_.resize(static_cast<size_t>(length));
   since_correction_ = 0;
-}
-
-void Session::append_unwritten(int64_t n) {
-  const bool grown = kv_->grow(n);
-  TIDAL_CHECK(grown, "the session's capacity of {} tokens is passed", kv_->max_length());
-  tokens_.resize(tokens_.size() + static_cast<size_t>(n));
 }
 
 std::span<const float> Session::prefill(std::span<const int32_t> tokens, const Progress& progress) {

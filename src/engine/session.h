@@ -37,9 +37,6 @@ class Session {
   void set_method(const MethodOptions& method);
   // Forgets all but the first `length` tokens.
   void truncate(int64_t length);
-  // Makes room for n rows nobody computed, for the caller to write: all layers' views of the cache
-  // then cover them. Their tokens count as 0.
-  void append_unwritten(int64_t n);
   KvView cache(int32_t layer) const { return kv_->view(layer); }
 
   // Shows every layer's attention to the observer (model/decoder.h), of prompts too; null: to

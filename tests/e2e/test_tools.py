@@ -189,6 +189,43 @@ class Bench(Case):
         self.assertEqual({len(row) for row in cells}, {len(self.COLUMNS)})
         self.assertEqual([row[5] for row in cells[2:]], self.TESTS)
 
+    def test_batches(self):
+        got = self.good(*self.SMALL, "-m", MODEL, "--batch", "1,3", "--json").json()
+        tests = [row["test"] for row in got["rows"]]
+        self.assertEqual(tests[1:], ["tg2 @ d0"] * 2 + ["tg2 @ d0 x3"] * 2 + ["tg2 @ d64"] * 2
+                         + ["tg2 @ d64 x3"] * 2)
+        for row in got["rows"][1:]:
+            n = 3 if row["test"].endswith("x3") else 1
+            self.assertTrue(math.isclose(row["tok_s"], 1000 * n / row["ms_median"], rel_tol=1e-6))
+        one, three = got["rows"][5], got["rows"][7]
+        self.assertEqual((one["method"], three["method"]), ("full", "full"))
+        self.assertLess(three["gb_moved"], 3 * one["gb_moved"])  # weights count once
+        self.assertGreater(three["gb_moved"], one["gb_moved"])
+        self.misused("bench", "-m", MODEL, "--batch", "0", says=["'0'"])
+
+    def test_operators(self):
+        words = (*self.SMALL, "-m", MODEL, "--ops", "--plan",
+                 "full:0-1 select:2 scope:all own:on budget:32")
+        got = self.good(*words, "--json").json()
+        rows = {}
+        for row in got["rows"]:
+            self.assertEqual(list(row), self.COLUMNS + ["calls", "step_share"])
+            rows.setdefault((row["test"], row["method"]), row)
+        layers = 4
+        for method, name, calls in (
+                ("full", "norm", 2 * layers + 1), ("full", "rope", 2 * layers),
+                ("full", "attend full", layers), ("full", "matvec logits Q8_0 [259, 64]", 1),
+                ("full", "sampling", 1), ("full", "all operators", 1), ("tidal", "attend full", 2),
+                ("tidal", "score", 1), ("tidal", "top-k, scope all", 1),
+                ("tidal", "top-k, scope q", 1), ("tidal", "attend sparse, scope all", 1),
+                ("tidal", "attend full, scores kept", 1)):
+            row = rows["tg2 @ d64: " + name, method]
+            self.assertEqual(row["calls"], calls, name)
+            self.assertGreater(row["step_share"], 0)
+        self.assertIsNone(rows["tg2 @ d64: norm", "full"]["gb_s"])
+        lines = self.good(*words).out.splitlines()
+        self.assertEqual({line.count("|") for line in lines}, {len(self.COLUMNS) + 3})
+
     def test_random_weights(self):
         got = self.good("bench", "--shape", "smollm2-135m", "--quant", "Q4_0", "-d", "16", "-p",
                         "0", "-n", "1", "--method", "full", "-o", "json").json()

@@ -1,0 +1,101 @@
+#include "bench/lockstep.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "engine/session.h"
+#include "ops/cpu/cpu_backend.h"
+
+namespace tidal {
+namespace {
+
+constexpr int64_t kDepth = 60;
+
+std::shared_ptr<const Model> tiny_model() {
+  return Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+}
+
+MethodOptions sparse(int32_t correct_every = 0) {
+  MethodOptions options;
+  options.plan = "full:0 select:1 budget:16 scope:all own:on";
+  options.min_context = 0;
+  options.correct_every = correct_every;
+  return options;
+}
+
+std::vector<float> copy(std::span<const float> logits) { return {logits.begin(), logits.end()}; }
+
+class LockstepTest : public testing::Test {
+ protected:
+  static bool go_on(int64_t, int64_t) { return true; }
+
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(2);
+  std::shared_ptr<const Model> model_ = tiny_model();
+};
+
+// Three sequences at once give what the first, second and third would alone.
+TEST_F(LockstepTest, ABatchGivesTheLogitsOfItsFirstSequence) {
+  Lockstep many(model_, *backend_, {}, 3, 100);
+  Lockstep one(model_, *backend_, {}, 1, 100);
+  ASSERT_TRUE(many.fill(kDepth, 7, go_on));
+  ASSERT_TRUE(one.fill(kDepth, 7, go_on));
+  many.start(3, sparse());
+  one.start(1, sparse());
+  const size_t vocab = static_cast<size_t>(model_->config().vocab_size);
+  for (int32_t token = 5; token < 10; ++token) {
+    const std::vector<float> batch = copy(many.decode(token));
+    const std::vector<float> alone = copy(one.decode(token));
+    ASSERT_EQ(batch.size(), 3 * vocab);
+    EXPECT_EQ(std::vector<float>(batch.begin(), batch.begin() + static_cast<int64_t>(vocab)),
+              alone);
+    EXPECT_NE(std::vector<float>(batch.begin() + static_cast<int64_t>(vocab),
+                                 batch.begin() + 2 * static_cast<int64_t>(vocab)),
+              alone)
+        << "the caches differ";
+  }
+  EXPECT_EQ(many.rows_read().k, 3 * one.rows_read().k);
+  EXPECT_LT(many.rows().share(), 0.8);
+  EXPECT_EQ(many.rows().share(), one.rows().share());
+}
+
+TEST_F(LockstepTest, FollowsASessionThroughCorrections) {
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < kDepth; ++i) prompt.push_back(3 + i * 7 % 200);
+  EngineOptions options;
+  options.prefill_chunk = 32;
+  options.threads = 2;
+  Session session(model_, options, sparse(4), 100);
+  Lockstep sequences(model_, *backend_, options, 1, 100);
+  sequences.start(1, sparse(4));
+  EXPECT_EQ(copy(sequences.prefill(prompt)), copy(session.prefill(prompt)));
+  for (int32_t token = 5; token < 18; ++token) {
+    ASSERT_EQ(copy(sequences.decode(token)), copy(session.decode(token))) << token;
+  }
+  EXPECT_EQ(session.corrections(), 3);
+  EXPECT_EQ(sequences.rows_read().v, session.rows_read().v);
+  EXPECT_EQ(sequences.length(), session.length());
+}
+
+TEST_F(LockstepTest, FillReachesTheDepthAndStopsWhenTold) {
+  Lockstep sequences(model_, *backend_, {}, 2, 2000);
+  int64_t last = 0;
+  const auto progress = [&](int64_t done, int64_t total) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(total, 2 * 1500);
+    last = done;
+    return true;
+  };
+  ASSERT_TRUE(sequences.fill(1500, 1, progress));
+  EXPECT_EQ(last, 3000);
+  EXPECT_EQ(sequences.length(), 1500);
+  EXPECT_NE(*sequences.cache(0, 0).k_row(1499), std::byte{0});
+  EXPECT_NE(*sequences.cache(1, 3).v_row(1499), std::byte{0});
+  EXPECT_FALSE(sequences.fill(1999, 1, [](int64_t, int64_t) { return false; }));
+  sequences.truncate(10);
+  EXPECT_EQ(sequences.length(), 10);
+}
+
+}  // namespace
+}  // namespace tidal

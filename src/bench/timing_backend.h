@@ -1,0 +1,78 @@
+// TimingBackend: another back end's operations, with the time and the bytes of each kind added up.
+//
+// Forwards every call, so what is timed is the step itself on the data it really reads. Off until
+// timing() is switched on; then an operation costs two looks at the clock more. Matrix products are
+// named by the weights they read (gate and up are one call), attention by what it reads. The inner
+// back end and the weights must outlive it. One caller at a time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "model/model.h"
+#include "ops/backend.h"
+
+namespace tidal {
+
+struct OperationTime {
+  std::string_view name;  // of the TimingBackend
+  int64_t calls = 0;
+  double milliseconds = 0;
+  // That had to come from memory, or go there: weights and cache rows, as the kernels count them,
+  // and scores. 0 where an operation works on what the one before left in the processor's cache.
+  double bytes = 0;
+};
+
+class TimingBackend final : public Backend {
+ public:
+  TimingBackend(Backend& inner, const ModelWeights& weights);
+
+  void timing(bool on) { on_ = on; }
+  // The kinds of operations since the last clear(), in the order of their first call.
+  std::span<const OperationTime> times() const { return times_; }
+  void clear() { times_.clear(); }
+
+  std::string_view name() const override { return inner_.name(); }
+  int threads() const override { return inner_.threads(); }
+  Buffer allocate(size_t bytes) override { return inner_.allocate(bytes); }
+  void reserve(const BackendLimits& limits) override { inner_.reserve(limits); }
+
+  void embed(const Weight& table, std::span<const int32_t> ids, float* out) override;
+  void rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width, float epsilon,
+                float* out) override;
+  void matmul(const float* x, int64_t n_rows, std::span<const Linear> linears) override;
+  void rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim, const float* cos_sin,
+            RopePairing pairing) override;
+  void swiglu(float* gate, const float* up, int64_t n) override;
+  void append(std::span<const AppendItem> items) override;
+  void attend(std::span<const AttendItem> items) override;
+  void score(std::span<const ScoreItem> items) override;
+  void top_k(std::span<const TopKItem> items) override;
+  void update_page_bounds(std::span<const PageBoundsItem> items) override;
+  void score_pages(std::span<const ScorePagesItem> items) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void name_matmul(std::string_view role, std::span<const Weight* const> weights);
+  template <typename Call>
+  void timed(std::string_view name, double bytes, const Call& call);
+  template <typename Item, typename Call>
+  void timed_rows(std::string_view name, std::span<const Item> items, const Call& call);
+  OperationTime& entry(std::string_view name);
+
+  Backend& inner_;
+  bool on_ = false;
+  bool picked_ = false;            // since the last append: this layer made its own picks
+  std::deque<std::string> names_;  // stay where they are
+  std::unordered_map<const std::byte*, std::string_view> matmul_names_;  // by the first weight
+  std::vector<OperationTime> times_;
+};
+
+}  // namespace tidal
