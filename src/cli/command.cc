@@ -24,6 +24,7 @@
 namespace tidal::cli {
 namespace {
 
+constexpr const char* kMethodGroup = "Attention";
 constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 std::atomic<bool> interrupt_seen{false};
@@ -56,6 +57,17 @@ CLI::Validator budget() {
         }
       },
       "");
+}
+
+void add_context_flags(CLI::App& app, MethodOptions& method) {
+  app.add_option("--min-context", method.min_context,
+                 "Below this length everything is read (default: where sparse starts to pay)")
+      ->group(kMethodGroup)
+      ->check(whole_number(0));
+  app.add_option("--correct-every", method.correct_every,
+                 "KV cache correction stride in tokens, 0 = off (default: the plan's)")
+      ->group(kMethodGroup)
+      ->check(whole_number(0, INT32_MAX));
 }
 
 }  // namespace
@@ -147,28 +159,44 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
 
 void add_method_flags(CLI::App& app, ModelFlags& flags) {
   MethodOptions& method = flags.method;
-  const std::string group = "Attention";
   app.add_option("--method", method.name,
                  "What decode steps read: full, tidal, quest, window, oracle")
-      ->group(group)
+      ->group(kMethodGroup)
       ->check(method_name())
       ->capture_default_str();
   app.add_option(
          "--plan", method.plan,
          "Preset (paper, tidal), plan line (\"full:0-1 select:2,12 budget:512\") or plan file")
-      ->group(group);
+      ->group(kMethodGroup);
   app.add_option("--budget", method.budget,
                  "Rows a sparse layer reads, newest included: tokens (512) or a share (10%)")
-      ->group(group)
+      ->group(kMethodGroup)
       ->check(budget());
-  app.add_option("--min-context", method.min_context,
-                 "Below this length everything is read (default: where sparse starts to pay)")
-      ->group(group)
-      ->check(whole_number(0));
-  app.add_option("--correct-every", method.correct_every,
-                 "KV cache correction stride in tokens, 0 = off (default: the plan's)")
-      ->group(group)
-      ->check(whole_number(0, INT32_MAX));
+  add_context_flags(app, method);
+}
+
+void add_compared_method_flags(CLI::App& app, ModelFlags& flags, std::vector<std::string>& methods,
+                               std::vector<std::string>& plans, std::vector<std::string>& budgets) {
+  app.add_option("--method,--methods", methods,
+                 "What decode steps read: full, tidal, quest, window, oracle, one or several "
+                 "(default: tidal)")
+      ->group(kMethodGroup)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(method_name());
+  app.add_option(
+         "--plan", plans,
+         "Preset, plan line or plan file; repeated to compare several. METHOD=PLAN: for that "
+         "method; else for tidal, or for every method where tidal takes no part")
+      ->group(kMethodGroup)
+      ->allow_extra_args(false);
+  app.add_option("--budget,--budgets", budgets,
+                 "Rows a sparse layer reads, newest included: tokens (128,512) or shares (10%)")
+      ->group(kMethodGroup)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(budget());
+  add_context_flags(app, flags.method);
 }
 
 std::string model_path(const std::string& given) {

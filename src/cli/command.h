@@ -49,6 +49,9 @@ struct ModelFlags {
 void add_output_flags(CLI::App& app, ModelFlags& flags);
 void add_model_flags(CLI::App& app, ModelFlags& flags);  // includes the output flags
 void add_method_flags(CLI::App& app, ModelFlags& flags);
+// The same for commands that compare: lists of methods and budgets, a plan as often as wanted.
+void add_compared_method_flags(CLI::App& app, ModelFlags& flags, std::vector<std::string>& methods,
+                               std::vector<std::string>& plans, std::vector<std::string>& budgets);
 
 // Each adds one command.
 void add_generate(CLI::App& app, Work& work);

@@ -1,0 +1,226 @@
+#include "cli/eval_common.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "attention/registry.h"
+#include "base/fail.h"
+#include "engine/model_options.h"
+#include "engine/text_model.h"
+#include "eval/model_sum.h"
+
+namespace tidal::cli {
+namespace {
+
+bool is_plan_file(const std::string& plan) {
+  return plan.find('/') != std::string::npos || plan.ends_with(".json");
+}
+
+// "quest=PLAN" speaks of quest alone.
+struct GivenPlan {
+  std::string method;  // empty: all
+  std::string plan;
+};
+
+GivenPlan split_plan(const std::string& text) {
+  for (const std::string_view name : method_names()) {
+    if (text.starts_with(name) && text.size() > name.size() && text[name.size()] == '=') {
+      return {std::string(name), text.substr(name.size() + 1)};
+    }
+  }
+  return {"", text};
+}
+
+Json number_or_text(const std::string& text) {
+  if (text.empty()) return nullptr;
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end ? Json(value) : Json(text);
+}
+
+std::vector<std::string> compared_methods(const CompareFlags& flags,
+                                          std::span<const GivenPlan> plans) {
+  if (!flags.methods.empty()) return flags.methods;
+  std::vector<std::string> names;
+  for (const GivenPlan& plan : plans) {
+    const std::string name = plan.method.empty() ? "tidal" : plan.method;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names.empty() ? std::vector<std::string>{"tidal"} : names;
+}
+
+// The plans of a method, or the one it brings. A plan that names no method is tidal's where tidal
+// takes part, and everybody's otherwise.
+std::vector<std::string> plans_for(const std::string& method, bool takes_unnamed,
+                                   std::span<const GivenPlan> plans) {
+  std::vector<std::string> own;
+  for (const GivenPlan& plan : plans) {
+    if (plan.method == method || (plan.method.empty() && takes_unnamed)) own.push_back(plan.plan);
+  }
+  return own.empty() ? std::vector<std::string>{""} : own;
+}
+
+MethodCase make_case(const CompareFlags& flags, const Model& model, const std::string& name,
+                     const std::string& plan, const std::string& budget) {
+  const Config& config = model.config();
+  MethodOptions options = flags.model.method;
+  options.name = name;
+  options.plan = plan;
+  options.budget = budget;
+  options.default_plan_file = plan_file_beside(model.path());
+  MethodCase result;
+  result.method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads);
+  if (name == "full") return result;
+  result.plan_from = plan;
+  result.budget = budget;
+  const bool preset = name == "tidal" && (plan.empty() || plan == "tidal");
+  if (preset && !options.default_plan_file.empty()) {
+    result.plan_sum = file_sum(options.default_plan_file);
+  } else if (is_plan_file(plan)) {
+    result.plan_sum = file_sum(plan);
+  }
+  return result;
+}
+
+}  // namespace
+
+void throw_if_interrupted() {
+  if (interrupted()) throw Interrupted();
+}
+
+void add_text_flags(CLI::App& app, TextFlags& flags, bool several_files) {
+  const std::string group = "Text";
+  CLI::Option* files =
+      app.add_option("-f,--file", flags.files,
+                     several_files ? "Text, - for stdin; repeated: the average over all of them"
+                                   : "Text to score, - for stdin")
+          ->group(group)
+          ->allow_extra_args(false);
+  if (!several_files) files->expected(1);
+  app.add_option("--tokens", flags.tokens_file, "Text as token ids, a JSON file")->group(group);
+  app.add_option("--prefill", flags.n_prefill, "Tokens of dense prompt, not scored")
+      ->group(group)
+      ->check(whole_number(1))
+      ->capture_default_str();
+  app.add_option("--max-tokens", flags.max_tokens, "Use this many tokens of a text (default: all)")
+      ->group(group)
+      ->check(whole_number(1));
+  app.add_option("--skip", flags.skip, "Begin this many tokens into a text")
+      ->group(group)
+      ->check(whole_number(0))
+      ->capture_default_str();
+}
+
+std::vector<Text> read_texts(const TextFlags& flags, const Model& model) {
+  if (flags.files.empty() == flags.tokens_file.empty()) {
+    throw UsageError("give the text with -f FILE or with --tokens FILE");
+  }
+  std::vector<Text> texts;
+  if (!flags.tokens_file.empty()) {
+    texts.push_back({flags.tokens_file, {}, read_tokens(flags.tokens_file)});
+  } else {
+    const Tokenizer tokenizer = load_tokenizer(model);
+    for (const std::string& file : flags.files) {
+      texts.push_back({file, {}, tokenizer.encode(read_text(file), true, false)});
+      std::vector<int32_t>& tokens = texts.back().tokens;
+      const auto first = tokenizer.adds_bos() && !tokens.empty() ? 1 : 0;
+      const int64_t skip = std::min(flags.skip, std::ssize(tokens) - first);
+      tokens.erase(tokens.begin() + first, tokens.begin() + first + skip);
+    }
+  }
+  for (Text& text : texts) {
+    if (text.name != "-") text.sum = file_sum(text.name);
+    if (flags.max_tokens > 0 && std::ssize(text.tokens) < flags.max_tokens) {
+      fail(ErrorCode::kInvalidArgument,
+           "{}: the text has {} tokens{}, --max-tokens asks for {}: lower it or give more text",
+           text.name, text.tokens.size(),
+           flags.skip > 0 ? fmt::format(" after --skip {}", flags.skip) : "", flags.max_tokens);
+    }
+    if (flags.max_tokens > 0) text.tokens.resize(static_cast<size_t>(flags.max_tokens));
+    for (const int32_t id : text.tokens) {
+      if (id >= model.config().vocab_size) {
+        fail(ErrorCode::kInvalidArgument, "{}: token {} is not in the vocabulary of {}", text.name,
+             id, model.config().vocab_size);
+      }
+    }
+  }
+  return texts;
+}
+
+void check_lengths(const Text& text, int64_t n_prefill, int64_t context_size) {
+  const int64_t n_tokens = std::ssize(text.tokens);
+  if (n_tokens <= n_prefill) {
+    fail(ErrorCode::kInvalidArgument,
+         "{}: the text has {} tokens, --prefill takes {}: nothing is left to score, lower it",
+         text.name, n_tokens, n_prefill);
+  }
+  if (context_size > 0 && context_size < n_tokens) {
+    fail(ErrorCode::kExhausted,
+         "{}: the text has {} tokens, --ctx-size holds {}: raise it or lower --max-tokens",
+         text.name, n_tokens, context_size);
+  }
+}
+
+void add_compare_flags(CLI::App& app, CompareFlags& flags) {
+  add_compared_method_flags(app, flags.model, flags.methods, flags.plans, flags.budgets);
+  app.add_option("-o,--output", flags.output,
+                 "Keep finished work here, JSON lines; a run with the same file goes on from it")
+      ->group("Output");
+  add_model_flags(app, flags.model);
+}
+
+std::string MethodCase::label() const {
+  return plan_from.empty() ? name() : fmt::format("{} {}", name(), plan_from);
+}
+
+Json MethodCase::json() const {
+  return {{"method", method->name()},
+          {"plan", method->plan_line()},
+          {"plan_from", plan_from},
+          {"plan_sum", plan_sum},
+          {"budget", number_or_text(budget)}};
+}
+
+std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& model) {
+  std::vector<GivenPlan> plans;
+  for (const std::string& plan : flags.plans) plans.push_back(split_plan(plan));
+  const std::vector<std::string> budgets =
+      flags.budgets.empty() ? std::vector<std::string>{""} : flags.budgets;
+  std::vector<MethodCase> cases;
+  const std::vector<std::string> names = compared_methods(flags, plans);
+  const bool tidal_takes_part = std::find(names.begin(), names.end(), "tidal") != names.end();
+  for (const std::string& name : names) {
+    for (const std::string& plan : plans_for(name, !tidal_takes_part || name == "tidal", plans)) {
+      for (const std::string& budget : budgets) {
+        MethodCase next = make_case(flags, model, name, plan, budget);
+        const bool known = std::any_of(cases.begin(), cases.end(), [&](const MethodCase& other) {
+          return other.name() == next.name() && other.plan_sum == next.plan_sum &&
+                 other.method->plan_line() == next.method->plan_line();
+        });
+        if (!known) cases.push_back(std::move(next));
+      }
+    }
+  }
+  return cases;
+}
+
+Json model_json(const Model& model, const EngineOptions& options) {
+  const Config& config = model.config();
+  return {{"model", config.name},
+          {"model_sum", model_sum(model)},
+          {"backend", options.backend},
+          {"cache", {options.k_cache_type, options.v_cache_type}},
+          {"rope_scaling", options.rope.scaling.value_or("")},
+          {"rope_scale", options.rope.scale.value_or(0)}};
+}
+
+std::shared_ptr<const Model> load_model(const EngineOptions& options) {
+  return Model::load(model_path(options.model), rope_override(options.rope));
+}
+
+}  // namespace tidal::cli

@@ -1,0 +1,74 @@
+// What the evaluations share: the text they run on, and the methods they compare.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention/method.h"
+#include "cli/command.h"
+#include "model/model.h"
+
+namespace tidal::cli {
+
+// Thrown out of a prompt on Ctrl-C, and caught where partial results are printed.
+struct Interrupted {};
+void throw_if_interrupted();
+
+// The text: books or token ids, and which part of each is used.
+struct TextFlags {
+  std::vector<std::string> files;
+  std::string tokens_file;
+  int64_t n_prefill = 1;
+  int64_t max_tokens = 0;
+  int64_t skip = 0;
+};
+void add_text_flags(CLI::App& app, TextFlags& flags, bool several_files);
+
+// The tokens of one text, a begin token in front where the model wants one. `skip` of them are left
+// out behind it, and max_tokens kept, 0: all. Throws Error when there are fewer, or when one is not
+// in the vocabulary.
+struct Text {
+  std::string name;
+  std::string sum;  // of the file, as file_sum
+  std::vector<int32_t> tokens;
+};
+std::vector<Text> read_texts(const TextFlags& flags, const Model& model);
+// What --prefill leaves to score; throws Error when that is nothing, or --ctx-size is too small.
+void check_lengths(const Text& text, int64_t n_prefill, int64_t context_size);
+
+// The methods of a comparison: every method with every plan and budget.
+struct CompareFlags {
+  ModelFlags model;
+  std::vector<std::string> methods;  // empty: tidal, or those that plans name
+  std::vector<std::string> budgets;  // empty: the plan's
+  std::vector<std::string> plans;    // PLAN, or METHOD=PLAN
+  std::string output;                // finished work, JSON lines
+};
+void add_compare_flags(CLI::App& app, CompareFlags& flags);
+
+struct MethodCase {
+  std::string plan_from;  // the plan as it was given, empty: the method's own
+  std::string plan_sum;   // of a plan file, else empty
+  std::string budget;     // as it was given, empty: the plan's
+  std::shared_ptr<const AttentionMethod> method;
+
+  std::string name() const { return std::string(method->name()); }
+  std::string label() const;  // the method, and its plan where one was given
+  Json json() const;          // {"method", "plan", "plan_from", "plan_sum", "budget"}
+};
+// Those that come to the same are kept once. Throws Error for what no method can be made of.
+std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& model);
+
+// Opens every report: {"model", "model_sum", …} and what decides how the model computes.
+Json model_json(const Model& model, const EngineOptions& options);
+
+std::shared_ptr<const Model> load_model(const EngineOptions& options);
+
+// The subcommands of eval.
+void add_eval_ppl(CLI::App& eval, Work& work);
+void add_eval_kld(CLI::App& eval, Work& work);
+
+}  // namespace tidal::cli

@@ -1,0 +1,105 @@
+// tidal eval ppl: perplexity of a text by one method.
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "base/fail.h"
+#include "cli/eval_common.h"
+#include "cli/progress.h"
+#include "eval/perplexity.h"
+
+namespace tidal::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  TextFlags text;
+  std::string per_token;
+};
+
+std::ofstream open_per_token(const std::string& path) {
+  std::ofstream file;
+  if (path.empty()) return file;
+  file.open(path);
+  if (!file) fail(ErrorCode::kIo, "cannot write {}: {}", path, std::strerror(errno));
+  return file;
+}
+
+int eval_perplexity(const Flags& flags) {
+  const EngineOptions& options = flags.model.engine;
+  const auto model = load_model(options);
+  const Text text = read_texts(flags.text, *model).front();
+  check_lengths(text, flags.text.n_prefill, options.context_size);
+  Session session(model, options, flags.model.method, std::ssize(text.tokens));
+  std::ofstream per_token = open_per_token(flags.per_token);
+  spdlog::info("plan {}", session.method().plan_line());
+  catch_interrupts();
+  ProgressBar bar("perplexity", "tokens");
+  const auto on_token = [&](const TokenScore& score) {
+    if (per_token.is_open()) {
+      per_token << dump({{"pos", score.position},
+                         {"id", score.id},
+                         {"logprob", score.log_probability}})
+                << '\n';
+    }
+    return !interrupted();
+  };
+  const auto on_progress = [&](int64_t done, int64_t total) {
+    bar.update(done, total);
+    if (done < flags.text.n_prefill) throw_if_interrupted();
+  };
+  PerplexityResult result;
+  try {
+    result = perplexity(session, text.tokens, flags.text.n_prefill, on_token, on_progress);
+  } catch (const Interrupted&) {
+    // Nothing was scored: that is what gets printed.
+  }
+  bar.clear();
+  if (per_token.is_open() && !per_token.flush()) {
+    fail(ErrorCode::kIo, "cannot write {}: is the disk full?", flags.per_token);
+  }
+  Json json = model_json(*model, options);
+  json.update({{"tokens", result.tokens},
+               {"nll", result.nll},
+               {"ppl", result.perplexity},
+               {"ppl_stderr", result.standard_error},
+               {"prefill", flags.text.n_prefill},
+               {"skip", flags.text.skip},
+               {"method", session.method().name()},
+               {"plan", session.method().plan_line()},
+               {"rows", rows_json(session.rows())},
+               {"corrections", session.corrections()},
+               {"seed", 0},
+               {"complete", !interrupted()}});
+  if (flags.model.json) {
+    fmt::print("{}\n", dump(json));
+  } else {
+    fmt::print("perplexity {:.4f} +- {:.4f} over {} tokens\n", result.perplexity,
+               result.standard_error, result.tokens);
+  }
+  fmt::print(stderr, "{} {}\n", session.method().name(), rows_text(session.rows()));
+  return interrupted() ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace
+
+void add_eval_ppl(CLI::App& eval, Work& work) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = eval.add_subcommand(
+      "ppl", "Perplexity: a dense prompt, then one token at a time by the method");
+  command->footer("Example: tidal eval ppl -f book.txt --max-tokens 4096 --prefill 2048");
+  add_text_flags(*command, flags->text, /*several_files=*/false);
+  command->add_option("--per-token", flags->per_token, "Write every score here, JSON lines")
+      ->group("Text");
+  add_method_flags(*command, flags->model);
+  add_model_flags(*command, flags->model);
+  command->callback([flags, &work] { work = [flags] { return eval_perplexity(*flags); }; });
+}
+
+}  // namespace tidal::cli

@@ -1,0 +1,84 @@
+#include "cli/result_log.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+#include "base/fail.h"
+
+namespace tidal::cli {
+namespace {
+
+void check_settings(const std::string& path, const Json& there, const Json& wanted) {
+  for (const auto& [key, value] : wanted.items()) {
+    const auto found = there.find(key);
+    const bool missing = found == there.end();
+    if (missing || *found != value) {
+      fail(ErrorCode::kInvalidArgument,
+           "{} holds results with {} {}, this run has {}: give another file with -o, or the same "
+           "settings",
+           path, key, missing ? "unset" : dump(*found), dump(value));
+    }
+  }
+}
+
+}  // namespace
+
+ResultLog::ResultLog(const std::string& path, const Json& settings) : path_(path) {
+  if (path_.empty()) return;
+  std::error_code ignored;
+  const bool empty = !std::filesystem::exists(path_, ignored) ||
+                     (std::filesystem::is_regular_file(path_, ignored) &&
+                      std::filesystem::file_size(path_, ignored) == 0);
+  if (!empty) read(settings);
+  file_.open(path_, std::ios::app | std::ios::binary);
+  if (!file_) fail(ErrorCode::kIo, "cannot write {}: {}", path_, std::strerror(errno));
+  if (empty) write({{"settings", settings}});
+}
+
+void ResultLog::read(const Json& settings) {
+  const std::string text = read_text(path_);
+  size_t begin = 0;
+  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const auto line = std::string_view(text).substr(begin, end - begin);
+    Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const char* key = begin == 0 ? "settings" : "unit";
+    if (!json.is_object() || !json.contains(key)) {
+      fail(ErrorCode::kInvalidArgument,
+           "{} is no file of results, line {} has no \"{}\": give another file with -o", path_,
+           1 + std::count(text.begin(), text.begin() + static_cast<int64_t>(begin), '\n'), key);
+    }
+    if (begin == 0) {
+      check_settings(path_, json["settings"], settings);
+    } else {
+      lines_.push_back(std::move(json));
+    }
+  }
+  if (begin == 0) {
+    fail(ErrorCode::kInvalidArgument, "{} is no file of results: give another file with -o", path_);
+  }
+  if (begin < text.size()) std::filesystem::resize_file(path_, begin);
+}
+
+const Json* ResultLog::find(const Json& unit) const {
+  const auto found = std::find_if(lines_.begin(), lines_.end(),
+                                  [&](const Json& line) { return line.at("unit") == unit; });
+  return found == lines_.end() ? nullptr : &*found;
+}
+
+void ResultLog::add(const Json& unit, const Json& result) {
+  Json line = {{"unit", unit}};
+  line.update(result);
+  write(line);
+  lines_.push_back(std::move(line));
+}
+
+void ResultLog::write(const Json& line) {
+  if (path_.empty()) return;
+  file_ << dump(line) << '\n';
+  if (!file_.flush()) fail(ErrorCode::kIo, "cannot write {}: is the disk full?", path_);
+}
+
+}  // namespace tidal::cli

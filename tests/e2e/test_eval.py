@@ -1,0 +1,128 @@
+"""tidal eval kld, needle and recall."""
+
+import json
+import unittest
+
+from support import LAYERS, METHODS, MODEL, Case, Running
+
+TEXT = "".join(f"The {i}th wave came in and the {i * 7}th went out. " for i in range(20))
+PLAN = "full:0 select:1 budget:32 scope:all"
+
+
+class Eval(Case):
+    def setUp(self):
+        super().setUp()
+        self.text = self.write("text.txt", TEXT)
+
+    def lines(self, *words):
+        out = self.good(*words, "--json").out
+        return [json.loads(line) for line in out.splitlines()]
+
+
+class Divergence(Eval):
+    def setUp(self):
+        super().setUp()
+        self.kld = self.words()
+
+    def words(self, name="kld", text=("-f", None), prefill=200, tokens=300):
+        return ("eval", name, "-m", MODEL, text[0], text[1] or self.text, "--prefill", prefill,
+                "--max-tokens", tokens, "--min-context", "0")
+
+    def test_one_method_is_one_object(self):
+        got = self.good_json(*self.kld, "--plan", PLAN)
+        self.assertEqual(got["tokens"], 100)
+        self.assertEqual(set(got["kld"]), {"mean", "stderr", "p50", "p90", "p99", "p999", "max"})
+        kld = got["kld"]
+        self.assertLess(0, kld["p50"])
+        self.assertTrue(kld["p50"] <= kld["p90"] <= kld["p99"] <= kld["p999"] <= kld["max"])
+        self.assertLess(kld["mean"], kld["max"])
+        self.assertTrue(0 <= got["same_top"] <= 1)
+        self.assertEqual(got["method"], "tidal")
+        self.assertIn("budget:32", got["plan"])
+        self.check_rows(got["rows"])
+        self.assertLess(got["rows"]["share"], 0.9)
+        self.assertRegex(got["model_sum"], r"\A[0-9a-f]{16}\Z")
+        for method, key in (("full", "ppl_full"), ("tidal", "ppl")):
+            alone = self.good_json(*self.words("ppl"), "--method", method,
+                                   *(("--plan", PLAN) if method == "tidal" else ()))
+            self.assertAlmostEqual(alone["ppl"], got[key], 6)
+        self.assertEqual(alone["rows"], got["rows"])
+
+    def test_many_methods_give_what_each_gives_alone(self):
+        rows = self.lines(*self.kld, "--methods", ",".join(METHODS), "--budgets", "32,2000,10%",
+                          "--plan", PLAN, "--plan", "paper", "--plan", "quest=full:0",
+                          "--plan", "oracle=scope:all")
+        self.assertEqual(len([r for r in rows if r["method"] == "full"]), 1)
+        self.assertEqual(len(rows), 1 + 3 * (2 + 1 + 1 + 1))
+        for row in rows:
+            if row["method"] == "full" or row["budget"] == 2000:
+                self.assertEqual((row["kld"]["max"], row["same_top"], row["rows"]["share"]),
+                                 (0, 1, 1), row)
+            else:
+                self.assertGreater(row["kld"]["mean"], 0)
+        one = self.good_json(*self.kld, "--method", "tidal", "--plan", PLAN, "--budget", "32")
+        self.assertIn(one, rows)
+        self.assertIn("full:0 ", [r["plan"] for r in rows if r["method"] == "quest"][0])
+        table = self.good(*self.kld, "--methods", "full,tidal").out
+        self.assertEqual(table.count("\n"), 4)
+
+    def test_several_books_and_places(self):
+        other = self.write("other.txt", TEXT[::-1])
+        both = self.good_json(*self.kld, "-f", other)
+        self.assertEqual(both["tokens"], 200)
+        self.assertEqual([f["file"] for f in both["files"]], [str(self.text), str(other)])
+        alone = [self.good_json(*self.kld)["kld"]["mean"],
+                 self.good_json(*self.words(text=("-f", other)))["kld"]["mean"]]
+        self.assertAlmostEqual(both["kld"]["mean"], sum(alone) / 2, 12)
+        self.assertEqual([f["kld"] for f in both["files"]], alone)
+        later = self.good_json(*self.kld, "--skip", "50")
+        ids = self.good_json("tokenize", MODEL, stdin=TEXT)["tokens"]
+        tokens = self.write("ids.json", json.dumps(ids[50:350]))
+        self.assertEqual(later["kld"], self.good_json(
+            *self.words(text=("--tokens", tokens)))["kld"])
+
+    def test_goes_on_from_its_file(self):
+        log = self.folder / "log.jsonl"
+        words = (*self.kld, "-o", log, "--methods", "full,tidal,window")
+        first = self.lines(*words)
+        written = log.read_bytes()
+        self.assertEqual(written.count(b"\n"), 1 + 3)
+        self.assertEqual(self.lines(*words), first)
+        self.assertEqual(log.read_bytes(), written)
+        # A line cut off, and one missing: only those are measured again.
+        log.write_bytes(written[:-20])
+        self.assertEqual(self.lines(*words), first)
+        self.assertEqual(log.read_bytes(), written)
+        more = self.lines(*self.kld, "-o", log, "--methods", "window,quest")
+        self.assertEqual(more[0], first[2])
+        self.assertEqual(log.read_bytes().count(b"\n"), 1 + 4)
+        self.fails(*self.words(prefill=150), "-o", log, says=["log.jsonl", "prefill 200", "150", "-o"])
+        self.fails(*self.kld, "-o", self.text, says=["text.txt", "no file of results"])
+        self.fails(*self.kld, "-o", self.folder / "no" / "x", says=["No such file"])
+
+    def test_interrupted(self):
+        long = self.write("long.txt", TEXT * 40)
+        with Running("eval", "kld", "-m", MODEL, "-f", long, "--prefill", "100", "-c", "100000",
+                     "--min-context", "0", "--json") as run:
+            run.interrupt()
+            result = run.end()
+        self.assertEqual(result.status, 130, result)
+        self.assertIs(result.json()["complete"], False)
+
+    def test_bad_input(self):
+        self.fails(*self.words(tokens=100000), says=[str(len(TEXT)), "--max-tokens"])
+        self.fails(*self.kld, "--skip", "900", says=["after --skip 900", "--max-tokens"])
+        self.fails(*self.words(prefill=300), says=["nothing is left to score"])
+        self.misused(*self.kld, "--budgets", "32,0", says=["'0'"])
+        self.misused(*self.kld, "--methods", "tidal,vibes", says=["vibes"])
+        self.misused("eval", "kld", "-m", MODEL, says=["-f FILE"])
+        self.fails(*self.kld, "--budgets", "3", says=["budget"])
+        plan = self.write("p.json", json.dumps({
+            "tidal_plan": 1, "model": {"layers": LAYERS + 1, "heads": 4, "kv_heads": 2},
+            "plan": "full:0 select:1"}))
+        self.fails(*self.kld, "--plan", plan, says=["p.json", str(LAYERS + 1)])
+        self.fails(*self.kld, "--plan", "full:0 select:2", says=["layer 1"])
+
+
+if __name__ == "__main__":
+    unittest.main()
