@@ -10,6 +10,7 @@ void add_eval(CLI::App& app, Work& work) {
   eval->footer("Example: tidal eval ppl -f book.txt --max-tokens 4096 --prefill 2048");
   add_eval_ppl(*eval, work);
   add_eval_kld(*eval, work);
+  add_eval_needle(*eval, work);
 }
 
 }  // namespace tidal::cli

@@ -53,7 +53,8 @@ void ResultLog::read(const Json& settings) {
     if (begin == 0) {
       check_settings(path_, json["settings"], settings);
     } else {
-      lines_.push_back(std::move(json));
+      std::string unit = dump(json["unit"]);
+      lines_.insert_or_assign(std::move(unit), std::move(json));
     }
   }
   if (begin == 0) {
@@ -63,16 +64,15 @@ void ResultLog::read(const Json& settings) {
 }
 
 const Json* ResultLog::find(const Json& unit) const {
-  const auto found = std::find_if(lines_.begin(), lines_.end(),
-                                  [&](const Json& line) { return line.at("unit") == unit; });
-  return found == lines_.end() ? nullptr : &*found;
+  const auto found = lines_.find(dump(unit));
+  return found == lines_.end() ? nullptr : &found->second;
 }
 
 void ResultLog::add(const Json& unit, const Json& result) {
   Json line = {{"unit", unit}};
   line.update(result);
   write(line);
-  lines_.push_back(std::move(line));
+  lines_.insert_or_assign(dump(unit), std::move(line));
 }
 
 void ResultLog::write(const Json& line) {

@@ -8,7 +8,7 @@
 
 #include <fstream>
 #include <string>
-#include <vector>
+#include <unordered_map>
 
 #include "cli/command.h"
 
@@ -29,7 +29,7 @@ class ResultLog {
 
   std::string path_;
   std::ofstream file_;
-  std::vector<Json> lines_;
+  std::unordered_map<std::string, Json> lines_;  // by their unit, printed
 };
 
 }  // namespace tidal::cli

@@ -124,5 +124,67 @@ class Divergence(Eval):
         self.fails(*self.kld, "--plan", "full:0 select:2", says=["layer 1"])
 
 
+class Needle(Eval):
+    NEEDLE = ("eval", "needle", "-m", MODEL, "--lengths", "300,500", "--depths", "2",
+              "--min-context", "0")
+
+    def test_every_cell(self):
+        got = self.good_json(*self.NEEDLE, "--budgets", "32,64", "--prompts", "2",
+                             "--plan", PLAN, "--plan", "paper")
+        cells = got["cells"]
+        self.assertEqual(len(cells), 2 * 2 * (1 + 2 * (2 + 1 + 1 + 1)))
+        for cell in cells:
+            self.assertIn(cell["length"], (300, 500))
+            self.assertIn(cell["depth"], (0, 1))
+            self.assertEqual(cell["n"], 2)
+            self.assertTrue(0 <= cell["score"] <= 1)
+            self.check_rows(cell["rows"])
+            self.assertEqual(cell["rows"]["share"] == 1, cell["method"] == "full", cell)
+        self.assertEqual({c["method"] for c in cells}, set(METHODS))
+        self.assertEqual((got["seed"], got["kind"], got["complete"]), (1, "passkey", True))
+        self.assertEqual(got, self.good_json(*self.NEEDLE, "--budgets", "32,64", "--prompts", "2",
+                                             "--plan", PLAN, "--plan", "paper"))
+
+    def test_table(self):
+        for kind in ("passkey", "pairs", "multi"):
+            out = self.good("eval", "needle", "-m", MODEL, "--lengths", "600", "--depths", "1",
+                            "--min-context", "0", "--kind", kind, "--methods", "full,tidal",
+                            "--budgets", "32,64").out
+            self.assertIn("600 tokens, 1 prompts", out)
+            self.assertRegex(out, r"\| method +\| +K 32 \| +K 64 \|")
+            self.assertRegex(out, r"\| full +\| +\d+ \(100\.0\) \|")
+            self.assertRegex(out, r"\| tidal +\| +\d+ \([\d.]+\) \| +\d+ \([\d.]+\) \|")
+
+    def test_goes_on_from_its_file(self):
+        log = self.folder / "log.jsonl"
+        words = (*self.NEEDLE, "--budgets", "32", "--methods", "full,tidal", "-o", log)
+        first = self.good_json(*words)
+        written = log.read_bytes()
+        self.assertEqual(written.count(b"\n"), 1 + 2 * 2 * 2)
+        lines = written.splitlines(keepends=True)
+        log.write_bytes(b"".join(lines[:4]))
+        self.assertEqual(self.good_json(*words), first)
+        self.assertEqual(sorted(log.read_bytes().splitlines()), sorted(written.splitlines()))
+        more = self.good_json(*words, "--prompts", "2")
+        self.assertEqual(log.read_bytes().count(b"\n"), 1 + 2 * 2 * 2 * 2)
+        self.assertEqual([c["n"] for c in more["cells"]], [2] * 8)
+        self.fails(*words, "--seed", "2", says=["log.jsonl", "seed 1", "2"])
+
+    def test_interrupted(self):
+        with Running(*self.NEEDLE, "--prompts", "10000", "--json") as run:
+            run.interrupt()
+            result = run.end()
+        self.assertEqual(result.status, 130, result)
+        self.assertIs(result.json()["complete"], False)
+
+    def test_bad_input(self):
+        needle = ("eval", "needle", "-m", MODEL)
+        self.fails(*needle, "--lengths", "50", says=["a prompt of 50 tokens", "--lengths"])
+        self.fails(*needle, "--lengths", "500", "-c", "400", says=["500", "400", "--ctx-size"])
+        self.fails(*needle, "--lengths", "1900", "-f", self.text, says=["the text has", "--lengths"])
+        self.misused(*needle, "--kind", "vibes", says=["vibes"])
+        self.misused(*needle, "--budgets", "0", says=["'0'"])
+
+
 if __name__ == "__main__":
     unittest.main()
