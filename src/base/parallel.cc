@@ -1,6 +1,7 @@
 #include "base/parallel.h"
 
 #include <sched.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,12 +17,13 @@
 namespace tidal {
 namespace {
 
-// The bits of ThreadPool::state_.
-constexpr uint32_t kInside = 0x1fff;
-constexpr uint32_t kOpen = 0x2000;
-constexpr uint32_t kLoop = 0x4000;  // one step of the loop's number, which wraps
+constexpr int64_t kMaxTasks = int64_t{1} << 31;
 
-constexpr uint32_t loop_of(uint32_t state) { return state & ~(kLoop - 1); }
+constexpr uint64_t tasks_between(int64_t next, int64_t end) {
+  return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(next);
+}
+constexpr uint32_t next_of(uint64_t tasks) { return static_cast<uint32_t>(tasks); }
+constexpr bool any_left(uint64_t tasks) { return next_of(tasks) < tasks >> 32; }
 
 void cpu_relax() {
 #if defined(__x86_64__)
@@ -65,6 +67,8 @@ int cgroup_quota() {
 
 }  // namespace
 
+int usable_cpus() { return std::min(allowed_cpus(), cgroup_quota()); }
+
 int default_threads() {
   if (const char* text = std::getenv("TIDAL_THREADS")) {
     char* end = nullptr;
@@ -78,9 +82,19 @@ int default_threads() {
   return std::min(physical_cores(), cgroup_quota());
 }
 
+int thread_count(int asked) {
+  const int n = asked > 0 ? asked : default_threads();
+  const int usable = usable_cpus();
+  if (n <= usable) return n;
+  spdlog::warn("{} threads instead of {}: this process may use no more processors", usable, n);
+  return usable;
+}
+
 // With more threads than processors a spinning worker holds up the one it waits for.
 ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(n_threads), spins_(n_threads <= allowed_cpus() ? 20000 : 0) {
+    : n_threads_(n_threads),
+      spins_(n_threads <= usable_cpus() ? 20000 : 0),
+      shares_(static_cast<size_t>(n_threads)) {
   TIDAL_CHECK(n_threads >= 1);
   for (int worker = 1; worker < n_threads; ++worker) {
     threads_.emplace_back([this, worker] { worker_loop(worker); });
@@ -88,18 +102,26 @@ ThreadPool::ThreadPool(int n_threads)
 }
 
 ThreadPool::~ThreadPool() {
-  stop_.store(true, std::memory_order_relaxed);
-  state_.fetch_add(kLoop, std::memory_order_release);
-  state_.notify_all();
+  stop_.store(true, std::memory_order_seq_cst);
+  wakes_.fetch_add(1, std::memory_order_release);
+  wakes_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
-void ThreadPool::work(int worker) {
-  for (;;) {
-    const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= n_tasks_) return;
-    function_(context_, task, worker);
+// Does what is left of the worker's own share, then of the others'. Returns how many tasks it did.
+uint32_t ThreadPool::work(int worker) {
+  uint32_t n_done = 0;
+  for (int i = 0; i < n_threads_; ++i) {
+    std::atomic<uint64_t>& tasks = shares_[static_cast<size_t>((worker + i) % n_threads_)].tasks;
+    while (any_left(tasks.load(std::memory_order_relaxed))) {
+      // May be a task of a later loop than the one that woke this worker: it is as good.
+      const uint64_t mine = tasks.fetch_add(1, std::memory_order_acquire);
+      if (!any_left(mine)) break;
+      function_(context_, next_of(mine), worker);
+      ++n_done;
+    }
   }
+  return n_done;
 }
 
 void ThreadPool::run_erased(int64_t n_tasks, TaskFunction function, void* context) {
@@ -108,47 +130,53 @@ void ThreadPool::run_erased(int64_t n_tasks, TaskFunction function, void* contex
     for (int64_t task = 0; task < n_tasks; ++task) function(context, task, 0);
     return;
   }
+  TIDAL_CHECK(n_tasks < kMaxTasks, "{} tasks", n_tasks);
   function_ = function;
   context_ = context;
-  n_tasks_ = n_tasks;
-  next_task_.store(0, std::memory_order_relaxed);
-  const uint32_t loop = loop_of(state_.load(std::memory_order_relaxed)) + kLoop;
-  state_.store(loop | kOpen, std::memory_order_release);
-  state_.notify_all();
-  work(0);
-  uint32_t state = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
-  for (int i = 0; (state & kInside) != 0; ++i) {
+  for (int worker = n_threads_ - 1; worker >= 0; --worker) {
+    // Sequentially consistent, as wait_for_tasks(): either a worker sees its tasks before it
+    // sleeps, or it is seen to sleep here.
+    shares_[static_cast<size_t>(worker)].tasks.store(
+        tasks_between(n_tasks * worker / n_threads_, n_tasks * (worker + 1) / n_threads_),
+        std::memory_order_seq_cst);
+  }
+  if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+    wakes_.fetch_add(1, std::memory_order_release);
+    wakes_.notify_all();
+  }
+  expected_ += static_cast<uint32_t>(n_tasks) - work(0);
+  uint32_t done = done_.load(std::memory_order_acquire);
+  for (int i = 0; done != expected_; ++i) {
     if (i < spins_) {
       cpu_relax();
     } else {
-      state_.wait(state, std::memory_order_acquire);
+      done_.wait(done, std::memory_order_acquire);
     }
-    state = state_.load(std::memory_order_acquire);
+    done = done_.load(std::memory_order_acquire);
   }
 }
 
+void ThreadPool::wait_for_tasks(const Share& own) {
+  for (int i = 0; i < spins_; ++i) {
+    if (any_left(own.tasks.load(std::memory_order_relaxed))) return;
+    cpu_relax();
+  }
+  sleepers_.fetch_add(1, std::memory_order_seq_cst);
+  const uint32_t wakes = wakes_.load(std::memory_order_acquire);
+  if (!any_left(own.tasks.load(std::memory_order_seq_cst)) &&
+      !stop_.load(std::memory_order_seq_cst)) {
+    wakes_.wait(wakes, std::memory_order_acquire);
+  }
+  sleepers_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void ThreadPool::worker_loop(int worker) {
-  uint32_t done = 0;  // the loop this worker last took part in
-  for (;;) {
-    uint32_t state = state_.load(std::memory_order_acquire);
-    for (int i = 0; i < spins_ && loop_of(state) == done; ++i) {
-      cpu_relax();
-      state = state_.load(std::memory_order_acquire);
-    }
-    if (loop_of(state) == done) {
-      state_.wait(state, std::memory_order_acquire);
-      continue;
-    }
-    if (stop_.load(std::memory_order_relaxed)) return;
-    if ((state & kOpen) == 0) {  // too late for this one
-      done = loop_of(state);
-      continue;
-    }
-    if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
-    done = loop_of(state);
-    work(worker);
-    const uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-    if ((left & (kOpen | kInside)) == 0) state_.notify_all();
+  while (!stop_.load(std::memory_order_relaxed)) {
+    wait_for_tasks(shares_[static_cast<size_t>(worker)]);
+    const uint32_t n_done = work(worker);
+    if (n_done == 0) continue;
+    done_.fetch_add(n_done, std::memory_order_release);
+    done_.notify_one();
   }
 }
 

@@ -1,10 +1,15 @@
 // A fixed team of threads for data-parallel loops.
 //
 // run(n, f) calls f(task, worker) once for every task in [0, n), the caller being worker 0, and
-// returns when all are done. Which worker gets which task is not fixed, so results must depend on
-// the task alone: that is how every reduction here gives the same bits for any number of threads.
-// Workers spin briefly for the next loop and then sleep; nothing allocates. One run() at a time,
-// not reentrant; f must not throw.
+// returns when all are done. Each worker begins with its own share of consecutive tasks, so that it
+// walks through memory alone, and then takes over what others have not begun: one that sleeps or is
+// held up delays nobody. Which worker gets which task is therefore not fixed, and results must
+// depend on the task alone: that is how every reduction here gives the same bits for any number of
+// threads.
+//
+// Between loops workers spin, long enough to stay awake through a decode step: then a loop costs
+// one store per worker to begin and one counter to end, no system call. They sleep after that.
+// Nothing allocates. One run() at a time, not reentrant; f must not throw.
 #pragma once
 
 #include <atomic>
@@ -38,25 +43,41 @@ class ThreadPool {
  private:
   using TaskFunction = void (*)(void* context, int64_t task, int worker);
 
+  // The tasks of a worker's share that nobody has begun: the next one in the lower half, the end in
+  // the upper half. Whoever counts it up owns that task of the loop that is under way.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> tasks{0};
+  };
+
   void run_erased(int64_t n_tasks, TaskFunction function, void* context);
-  void work(int worker);
+  uint32_t work(int worker);
   void worker_loop(int worker);
+  void wait_for_tasks(const Share& own);
 
   const int n_threads_;
   const int spins_;
   std::vector<std::thread> threads_;
 
+  // Of the loop under way; written before its shares, read by those who own a task of it.
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
-  int64_t n_tasks_ = 0;
-  alignas(64) std::atomic<int64_t> next_task_{0};
-  // The loop's number, whether it may still be joined, and how many workers are inside.
-  alignas(64) std::atomic<uint32_t> state_{0};
+  uint32_t expected_ = 0;                      // what done_ will be after this loop
+  std::vector<Share> shares_;                  // [n_threads]
+  alignas(64) std::atomic<uint32_t> done_{0};  // tasks that workers other than the caller ever did
+  alignas(64) std::atomic<int> sleepers_{0};
+  std::atomic<uint32_t> wakes_{0};
   std::atomic<bool> stop_{false};
 };
 
-// The number of threads to use by default: TIDAL_THREADS if set, else the physical cores this
-// process may run on (its affinity mask, capped by a cgroup CPU quota). At least 1.
+// The processors this process can keep busy: its affinity mask, capped by a cgroup CPU quota.
+int usable_cpus();
+
+// The number of threads to use by default: TIDAL_THREADS if set, else the physical cores among
+// those that are usable. At least 1.
 int default_threads();
+
+// What a user asked for, 0 being the default; no more than usable_cpus(), beyond which threads only
+// wait for one another. Logs when it gives fewer.
+int thread_count(int asked);
 
 }  // namespace tidal

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tidal/error.h"
@@ -54,6 +56,33 @@ TEST_P(ThreadPoolTest, AWorkerIsInOneTaskAtATime) {
   EXPECT_EQ(sum, 200 * 50);
 }
 
+// A worker that is held up in a task until all the others are done: somebody else must do them.
+TEST_P(ThreadPoolTest, TakesOverWhatAHeldUpWorkerHasNotBegun) {
+  ThreadPool pool(GetParam());
+  constexpr int64_t kTasks = 100;
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int64_t> n_done = 0;
+    std::atomic<bool> held = false;
+    pool.run(kTasks, [&](int64_t, int worker) {
+      if (worker == 1 && !held.exchange(true)) {
+        while (n_done.load() < kTasks - 1) std::this_thread::yield();
+      }
+      n_done.fetch_add(1);
+    });
+    ASSERT_EQ(n_done.load(), kTasks);
+  }
+}
+
+TEST_P(ThreadPoolTest, WorkersThatFellAsleepComeBack) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(round % 3));
+    std::atomic<int64_t> sum = 0;
+    pool.run(64, [&](int64_t task, int) { sum.fetch_add(task); });
+    ASSERT_EQ(sum.load(), 64 * 63 / 2);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 8));
 
 TEST(ThreadPoolLifetimeTest, StopsWithoutEverRunning) {
@@ -87,6 +116,15 @@ class ThreadsVariableTest : public testing::Test {
 TEST_F(ThreadsVariableTest, DefaultIsAtLeastOne) {
   ::unsetenv("TIDAL_THREADS");
   EXPECT_GE(default_threads(), 1);
+}
+
+TEST_F(ThreadsVariableTest, NoMoreThreadsThanProcessors) {
+  EXPECT_EQ(thread_count(1), 1);
+  EXPECT_EQ(thread_count(4096), usable_cpus());
+  ::setenv("TIDAL_THREADS", "4096", 1);
+  EXPECT_EQ(thread_count(0), usable_cpus());
+  ::setenv("TIDAL_THREADS", "1", 1);
+  EXPECT_EQ(thread_count(0), 1);
 }
 
 TEST_F(ThreadsVariableTest, IsObeyedOrRefused) {

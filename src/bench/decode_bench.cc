@@ -93,9 +93,7 @@ class Bench {
         bandwidth_(bandwidth),
         events_(events),
         vocab_size_(model->config().vocab_size),
-        backend_(make_backend(options.engine.backend, options.engine.threads > 0
-                                                          ? options.engine.threads
-                                                          : default_threads())),
+        backend_(make_backend(options.engine.backend, thread_count(options.engine.threads))),
         timing_(*backend_, model->weights()),
         sequences_(model, timing_, options.engine,
                    *std::max_element(options.batches.begin(), options.batches.end()),

@@ -54,7 +54,7 @@ int bench(Flags& flags) {
   }
   BenchOptions& options = flags.bench;
   options.engine = flags.model.engine;
-  if (options.engine.threads == 0) options.engine.threads = default_threads();
+  options.engine.threads = thread_count(options.engine.threads);
   // First what the others are compared with.
   std::stable_partition(flags.methods.begin(), flags.methods.end(),
                         [](const std::string& name) { return name == "full"; });

@@ -63,6 +63,7 @@ int generate(Flags& flags) {
   const auto loading = Clock::now();
   EngineOptions options = flags.model.engine;
   options.model = model_path(options.model);
+  options.threads = thread_count(options.threads);
   if (options.context_size == 0) options.context_size = cache_for(flags, text);
   Engine engine(options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
@@ -73,9 +74,7 @@ int generate(Flags& flags) {
   warn_beyond_training(engine, static_cast<int64_t>(request.prompt.size()) +
                                    std::max<int64_t>(0, request.max_tokens));
   spdlog::info("{} from {}: {} threads, cache of {} tokens, loaded in {:.0f} ms",
-               engine.model_name(), options.model,
-               options.threads > 0 ? options.threads : default_threads(), engine.context_size(),
-               load_ms);
+               engine.model_name(), options.model, options.threads, engine.context_size(), load_ms);
   catch_interrupts();
   const Completion completion = stream(engine, std::move(request), /*print=*/!flags.model.json);
   if (flags.model.json) {

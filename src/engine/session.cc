@@ -13,8 +13,7 @@ namespace tidal {
 Session::Session(std::shared_ptr<const Model> model, const EngineOptions& options,
                  const MethodOptions& method, int64_t capacity)
     : chunk_(options.prefill_chunk) {
-  backend_ =
-      make_backend(options.backend, options.threads > 0 ? options.threads : default_threads());
+  backend_ = make_backend(options.backend, thread_count(options.threads));
   decoder_.emplace(std::move(model), *backend_, DecoderLimits{chunk_, 1, capacity, 1});
   pool_.emplace(decoder_->kv_layout(cache_type(options.k_cache_type, "--cache-type-k"),
                                     cache_type(options.v_cache_type, "--cache-type-v")),

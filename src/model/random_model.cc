@@ -28,7 +28,7 @@ uint64_t mix(uint64_t x) {  // SplitMix64's finisher
 class RandomFiller {
  public:
   RandomFiller(const std::string& shape, uint64_t seed, std::vector<Buffer>* owned)
-      : shape_(shape), seed_(seed), owned_(owned), pool_(default_threads()) {}
+      : shape_(shape), seed_(seed), owned_(owned), pool_(thread_count(0)) {}
 
   // Rows of variance `gain`² / cols: activations of unit variance keep it.
   Weight matrix(DType dtype, int64_t rows, int64_t cols, double gain = 1.0) {
