@@ -76,8 +76,10 @@ std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_v
 
 // The plan file:
 //   {"tidal_plan": 1, "model": {"layers": 30, "heads": 9, "kv_heads": 3}, "plan": "LINE",
-//    "layers": [{"layer": 5, "source": 2, "head_map": [0, 0, 1]}], "note": "free text"}
-// `layers` (optional) lists the sparse layers that differ from the line. Throws
+//    "layers": [{"layer": 5, "source": 2, "head_map": [0, 0, 1]}], "note": "free text",
+//    "calibration": {...}}
+// `layers` (optional) lists the sparse layers that differ from the line; `calibration` (optional)
+// holds the figures the plan was chosen by, for people. Throws
 // Error(kInvalidArgument), also when the counts are another model's; `path` is for the message.
 LayerPlan plan_from_json(const nlohmann::json& json, int32_t n_layers, HeadCounts heads,
                          const std::string& path);

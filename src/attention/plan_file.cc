@@ -89,7 +89,7 @@ LayerPlan line_part(const LayerPlan& plan) {
 
 LayerPlan plan_from_json(const json& file, int32_t n_layers, HeadCounts heads,
                          const std::string& path) {
-  check_keys(file, {"tidal_plan", "model", "plan", "layers", "note"}, path);
+  check_keys(file, {"tidal_plan", "model", "plan", "layers", "note", "calibration"}, path);
   const int32_t version = whole_number(member(file, "tidal_plan", path), "tidal_plan", path);
   if (version != kVersion) {
     fail(ErrorCode::kInvalidArgument, "{}: 'tidal_plan' is version {}, this program reads {}", path,

@@ -22,7 +22,8 @@ json example() {
     "model": {"layers": 8, "heads": 6, "kv_heads": 2},
     "plan": "full:0 select:1,4 budget:64 scope:kv",
     "layers": [{"layer": 5, "source": 1}, {"layer": 6, "head_map": [1, 1, 1, 0, 0, 0]}],
-    "note": "calibrated on a book"
+    "note": "calibrated on a book",
+    "calibration": {"text": "book.txt", "candidates": [{"select": [1, 4], "kld": 0.01}]}
   })");
 }
 

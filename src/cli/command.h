@@ -60,6 +60,7 @@ void add_inspect(CLI::App& app, Work& work);
 void add_tokenize(CLI::App& app, Work& work);
 void add_bench(CLI::App& app, Work& work);
 void add_eval(CLI::App& app, Work& work);
+void add_calibrate(CLI::App& app, Work& work);
 
 // The model that was asked for, or the default one in the user's cache folder. Throws Error that
 // says how to get it.

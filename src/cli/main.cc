@@ -95,6 +95,7 @@ int run(const std::vector<std::string>& words) {
   add_tokenize(app, work);
   add_bench(app, work);
   add_eval(app, work);
+  add_calibrate(app, work);
 
   const std::string unknown = unknown_command(app, words);
   if (!unknown.empty()) return bad_usage(app, unknown);

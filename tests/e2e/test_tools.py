@@ -244,7 +244,8 @@ class Bench(Case):
 
 
 class Help(Case):
-    COMMANDS = ("generate", "chat", "inspect", "tokenize", "bench", "eval ppl", "eval kld", "eval needle")
+    COMMANDS = ("generate", "chat", "inspect", "tokenize", "bench", "eval ppl", "eval kld",
+                "eval needle", "calibrate")
 
     def test_each_shows_groups_defaults_and_one_example(self):
         for command in self.COMMANDS:

@@ -1,0 +1,43 @@
+// Which layers should select: the sets that recover the most attention mass, by dynamic programming
+// (the idea of Kascade's anchor layers, arXiv 2512.16391). Pure functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tidal {
+
+// The share of layer j's attention mass that the rows picked by layer i hold, i <= j; i == j: by
+// its own picks.
+struct RecoveredMass {
+  int32_t n_layers = 0;
+  std::vector<double> shares;  // [n_layers (i), n_layers (j)]
+
+  explicit RecoveredMass(int32_t n)
+      : n_layers(n), shares(static_cast<size_t>(n) * static_cast<size_t>(n)) {}
+  double& at(int32_t i, int32_t j) { return shares[static_cast<size_t>(i * n_layers + j)]; }
+  double at(int32_t i, int32_t j) const { return shares[static_cast<size_t>(i * n_layers + j)]; }
+};
+
+// (1 - weight) * a + weight * b.
+RecoveredMass mix(const RecoveredMass& a, const RecoveredMass& b, double weight);
+
+struct LayerChoice {
+  std::vector<int32_t> select;  // ascending
+  double recovered = 0;         // mean over the layers that are not full
+};
+
+// The mean recovered mass of one set. A sparse layer reads the nearest selecting layer before it;
+// with `own` a selecting layer reads its own picks, else everything. The first layer that is not
+// full selects. `full` and `select` ascend.
+double mean_recovered(const RecoveredMass& mass, std::span<const int32_t> full,
+                      std::span<const int32_t> select, bool own);
+
+// The n_best sets of n_select layers, best first, equal ones in lexicographic order; fewer when
+// there are no more. n_select is at least 1 and at most the layers that are not full.
+std::vector<LayerChoice> choose_layers(const RecoveredMass& mass, std::span<const int32_t> full,
+                                       int32_t n_select, bool own, size_t n_best);
+
+}  // namespace tidal
