@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,10 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double smallest(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
+
 int32_t some_token(int64_t i, int32_t vocab_size) {
   return static_cast<int32_t>((static_cast<uint64_t>(i) * 2654435761u + 17) %
                               static_cast<uint64_t>(vocab_size));
@@ -50,8 +55,9 @@ struct Operator {
 
 class Operators {
  public:
-  void add_step(std::span<const OperationTime> times) {
+  void add_step(double milliseconds, std::span<const OperationTime> times) {
     ++n_steps_;
+    steps_ms_.push_back(milliseconds);
     for (const OperationTime& time : times) {
       Operator& op = find(time.name);
       op.step_ms.resize(n_steps_);
@@ -64,6 +70,22 @@ class Operators {
   std::span<const Operator> all() const { return all_; }
   double n_steps() const { return static_cast<double>(n_steps_); }
 
+  // All operators together, per step.
+  std::vector<double> sums() const {
+    std::vector<double> result(n_steps_);
+    for (const Operator& op : all_) {
+      std::transform(result.begin(), result.end(), op.step_ms.begin(), result.begin(),
+                     std::plus<>());
+    }
+    return result;
+  }
+  // The median share of the same step: what slows a whole step down cancels out.
+  double step_share(std::vector<double> step_ms) const {
+    std::transform(step_ms.begin(), step_ms.end(), steps_ms_.begin(), step_ms.begin(),
+                   std::divides<>());
+    return median(std::move(step_ms));
+  }
+
  private:
   Operator& find(std::string_view name) {
     const auto found =
@@ -72,6 +94,7 @@ class Operators {
   }
 
   size_t n_steps_ = 0;
+  std::vector<double> steps_ms_;
   std::vector<Operator> all_;
 };
 
@@ -154,7 +177,7 @@ class Bench {
     row.test = fmt::format("pp{}", options_.prompt_tokens);
     row.method = "full";
     row.ms_median = median(times);
-    row.ms_min = *std::min_element(times.begin(), times.end());
+    row.ms_min = smallest(times);
     row.tokens_per_second = 1000 * static_cast<double>(options_.prompt_tokens) / row.ms_median;
     rate(row, chunks * static_cast<double>(model().step_weight_bytes()));
     return events_.on_row(row);
@@ -168,15 +191,15 @@ class Bench {
     const double milliseconds = milliseconds_since(start);
     timing_.timing(false);
     if (operators == nullptr) return milliseconds;
-    const Clock::time_point sampling = Clock::now();
+    const Clock::time_point sampling_start = Clock::now();
     for (size_t s = 0; s < samplers.size(); ++s) {
       const auto vocab = static_cast<size_t>(vocab_size_);
       samplers[s].sample(logits.subspan(s * vocab, vocab));
     }
     std::vector<OperationTime> times(timing_.times().begin(), timing_.times().end());
-    times.push_back(
-        {kSampling, static_cast<int64_t>(samplers.size()), milliseconds_since(sampling), 0});
-    operators->add_step(times);
+    const double sampling = milliseconds_since(sampling_start);
+    times.push_back({kSampling, static_cast<int64_t>(samplers.size()), sampling, 0});
+    operators->add_step(milliseconds + sampling, times);
     timing_.clear();
     return milliseconds;
   }
@@ -199,7 +222,7 @@ class Bench {
     row.method = sequences_.method().name();
     row.plan = sequences_.method().plan_line();
     row.ms_median = median(times);
-    row.ms_min = *std::min_element(times.begin(), times.end());
+    row.ms_min = smallest(times);
     row.tokens_per_second = 1000 * batch / row.ms_median;
     row.rows_share = sequences_.rows().share();
     rate(row, static_cast<double>(model().step_weight_bytes()) +
@@ -222,34 +245,28 @@ class Bench {
   }
 
   bool operator_rows(const BenchRow& whole, const Operators& operators, bool attention_only) {
-    double sampling_ms = 0;
-    for (const Operator& op : operators.all()) {
-      if (op.name == kSampling) sampling_ms = median(op.step_ms);
-    }
-    const double step_ms = whole.ms_median + sampling_ms;
     BenchRow sum{.test = whole.test + ": all operators",
                  .method = whole.method,
                  .plan = whole.plan,
-                 .calls = 1};
+                 .ms_median = median(operators.sums()),
+                 .ms_min = smallest(operators.sums()),
+                 .calls = 1,
+                 .step_share = operators.step_share(operators.sums())};
     double bytes = 0;
     for (const Operator& op : operators.all()) {
       const double calls = op.calls / operators.n_steps();
-      const double ms = median(op.step_ms);
       BenchRow row{.test = fmt::format("{}: {}", whole.test, op.name),
                    .method = whole.method,
                    .plan = whole.plan,
-                   .ms_median = ms / calls,
-                   .ms_min = *std::min_element(op.step_ms.begin(), op.step_ms.end()) / calls,
+                   .ms_median = median(op.step_ms) / calls,
+                   .ms_min = smallest(op.step_ms) / calls,
                    .calls = calls,
-                   .step_share = ms / step_ms};
+                   .step_share = operators.step_share(op.step_ms)};
       rate(row, op.bytes / op.calls);
-      sum.ms_median += ms;
-      sum.ms_min += row.ms_min * calls;
       bytes += op.bytes / operators.n_steps();
       if (attention_only && !is_attention(op.name)) continue;
       if (!events_.on_row(row)) return false;
     }
-    sum.step_share = sum.ms_median / step_ms;
     rate(sum, bytes);
     return events_.on_row(sum);
   }

@@ -43,7 +43,8 @@ struct BenchRow {
   double bandwidth_share = 0;
   double speedup_vs_full = 0;  // 0 where `full` was not measured at this depth
   double calls = 0;            // operators: per step; 0 for other tests
-  double step_share = 0;       // operators: of the step's time, all calls together
+  double step_share =
+      0;  // operators: of the time of the same step and its sampling, all calls together
 };
 
 struct BenchEvents {

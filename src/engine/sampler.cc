@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/fail.h"
 
@@ -26,25 +27,35 @@ Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size)
   weights_.resize(static_cast<size_t>(vocab_size));
 }
 
-void Sampler::sort_best(size_t count) {
+// One pass that keeps up to 2 * count candidates and, when these are full, drops the worse half:
+// after a few hundred logits hardly any passes the worst one kept.
+void Sampler::sort_best(std::span<const float> logits, size_t count) {
   const auto better = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
   const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
-  if (count < candidates_.size()) {
-    std::nth_element(candidates_.begin(), middle, candidates_.end(), better);
+  const size_t room = std::min(2 * count, logits.size());
+  size_t kept = 0;
+  float worst = -std::numeric_limits<float>::infinity();  // an equal one that comes later is worse
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (kept >= count && !(logits[i] > worst)) continue;
+    candidates_[kept++] = {logits[i], static_cast<int32_t>(i)};
+    if (kept < room || room == count) continue;
+    std::nth_element(candidates_.begin(), middle - 1,
+                     candidates_.begin() + static_cast<std::ptrdiff_t>(kept), better);
+    kept = count;
+    worst = candidates_[count - 1].logit;
   }
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
+  if (kept > count) std::nth_element(candidates_.begin(), middle, end, better);
   std::sort(candidates_.begin(), middle, better);
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
   if (options_.temperature == 0) return most_likely(logits);
-  for (size_t i = 0; i < logits.size(); ++i) {
-    candidates_[i] = {logits[i], static_cast<int32_t>(i)};
-  }
-  size_t count = candidates_.size();
+  size_t count = logits.size();
   if (options_.top_k > 0) count = std::min(count, static_cast<size_t>(options_.top_k));
-  sort_best(count);
+  sort_best(logits, count);
 
   const double best = candidates_[0].logit;
   double sum = 0;

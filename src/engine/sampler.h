@@ -27,11 +27,11 @@ class Sampler {
     float logit;
     int32_t id;
   };
-  void sort_best(size_t count);
+  void sort_best(std::span<const float> logits, size_t count);
 
   SamplingOptions options_;
   std::mt19937_64 random_;
-  std::vector<Candidate> candidates_;  // [vocab_size]
+  std::vector<Candidate> candidates_;  // [vocab_size] the best first, after sort_best()
   std::vector<double> weights_;        // [vocab_size]
 };
 

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <random>
 
 #include "tidal/error.h"
 
@@ -46,6 +49,27 @@ TEST(Sampler, TopKKeepsTheBest) {
   options.top_k = 2;
   EXPECT_EQ(draw(options, {1, 1, 1, 1.5f}, 500).size(), 2u);
   EXPECT_EQ(draw(options, {1, 1, 1, 1.5f}, 500).begin()->first, 0) << "ties go to the smaller id";
+}
+
+// Against a full sort, over logits with many ties.
+TEST(Sampler, TopKOfManyIsThatOfASort) {
+  std::mt19937 random(5);
+  for (const int32_t k : {1, 2, 40, 99, 100, 101, 199, 200, 400}) {
+    std::vector<float> logits(200);
+    for (float& logit : logits) logit = static_cast<float>(random() % 50) * 0.01f;
+    std::vector<int32_t> ids(logits.size());
+    std::iota(ids.begin(), ids.end(), 0);
+    std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+      return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+    });
+    ids.resize(std::min<size_t>(ids.size(), static_cast<size_t>(k)));
+    SamplingOptions options = plain();
+    options.top_k = k;
+    std::vector<int32_t> drawn;
+    for (const auto& [id, count] : draw(options, logits, 30 * k)) drawn.push_back(id);
+    std::sort(ids.begin(), ids.end());
+    EXPECT_EQ(drawn, ids) << k;
+  }
 }
 
 TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
