@@ -11,6 +11,7 @@ void add_eval(CLI::App& app, Work& work) {
   add_eval_ppl(*eval, work);
   add_eval_kld(*eval, work);
   add_eval_needle(*eval, work);
+  add_eval_recall(*eval, work);
 }
 
 }  // namespace tidal::cli

@@ -71,5 +71,6 @@ std::shared_ptr<const Model> load_model(const EngineOptions& options);
 void add_eval_ppl(CLI::App& eval, Work& work);
 void add_eval_kld(CLI::App& eval, Work& work);
 void add_eval_needle(CLI::App& eval, Work& work);
+void add_eval_recall(CLI::App& eval, Work& work);
 
 }  // namespace tidal::cli

@@ -34,12 +34,12 @@ struct CaptureOptions {
 // One layer's attention at one sampled position.
 struct CapturedAttention {
   int32_t layer = 0;
-  int64_t sample = 0;                  // index of the position among the sampled ones
-  int64_t position = 0;                // rows are 0..position
-  std::span<const float> scores;       // [n_heads, position + 1] scaled products q·k
-  std::span<const float> probability;  // [n_heads, position + 1] softmax of them, per head
-  std::span<const float> output;       // [n_heads, head_dim] of the attention
-  std::span<const Selection> picks;    // [layer + 1] top K of this layer and of all before it
+  int64_t sample = 0;                    // index of the position among the sampled ones
+  int64_t position = 0;                  // rows are 0..position
+  std::span<const float> scores{};       // [n_heads, position + 1] scaled products q·k
+  std::span<const float> probability{};  // [n_heads, position + 1] softmax of them, per head
+  std::span<const float> output{};       // [n_heads, head_dim] of the attention
+  std::span<const Selection> picks{};    // [layer + 1] top K of this layer and of all before it
 };
 
 class AttentionCapture : public AttentionObserver {

@@ -186,5 +186,38 @@ class Needle(Eval):
         self.misused(*needle, "--budgets", "0", says=["'0'"])
 
 
+class Recall(Eval):
+    def test_matrices(self):
+        words = ("eval", "recall", "-m", MODEL, "-f", self.text, "--context", "400", "--budget",
+                 "40", "--samples", "10", "--plan", PLAN, "--plan", "paper")
+        got = self.good_json(*words)
+        self.assertEqual((got["samples"], got["complete"]), (10, True))
+        for kind in ("overlap", "mass"):
+            self.assertEqual(set(got[kind]), {"q", "kv", "all"})
+            for matrix in got[kind].values():
+                for i, row in enumerate(matrix):
+                    self.assertEqual([v is None for v in row], [j < i for j in range(LAYERS)])
+                    self.assertTrue(all(0 <= v <= 1 for v in row[i:]), row)
+        overlap = got["overlap"]["all"]
+        self.assertTrue(all(overlap[i][i] == 1 for i in range(LAYERS)))
+        self.assertAlmostEqual(got["plans"][0]["recall"], (overlap[1][2] + overlap[1][3]) / 2)
+        self.assertLess(got["plans"][0]["recall"], 1)
+        self.assertEqual(len(got["cosine"]["attention"]), LAYERS - 1)
+        self.assertTrue(all(-1 <= c <= 1 for row in got["cosine"]["output"] for c in row))
+        self.assertEqual(got, self.good_json(*words))
+        everything = self.good_json(*words[:-8], "--budget", "400", "--samples", "3")
+        self.assertEqual(everything["neighbour_overlap"], {"q": 1, "kv": 1, "all": 1})
+        out = self.good(*words).out
+        for part in ("neighbouring layers", "cosine of neighbours", "plan paper", "scope all"):
+            self.assertIn(part, out)
+
+    def test_bad_input(self):
+        recall = ("eval", "recall", "-m", MODEL, "-f", self.text)
+        self.fails(*recall, "--context", "4000", says=[str(len(TEXT)), "--context asks for 4000"])
+        self.fails(*recall, "--context", "400", "-c", "300", says=["400", "300", "--ctx-size"])
+        self.misused(*recall, "--budget", "0", says=["'0'"])
+        self.fails(*recall, "--context", "400", "--plan", "full:0 select:9", says=["9"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -245,7 +245,7 @@ class Bench(Case):
 
 class Help(Case):
     COMMANDS = ("generate", "chat", "inspect", "tokenize", "bench", "eval ppl", "eval kld",
-                "eval needle", "calibrate")
+                "eval needle", "eval recall", "calibrate")
 
     def test_each_shows_groups_defaults_and_one_example(self):
         for command in self.COMMANDS:
