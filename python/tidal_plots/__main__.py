@@ -4,6 +4,8 @@ Every figure that a result has the numbers for is drawn from all such results to
 
     tidal bench -d 256,4096,8192 --json > bench.json
     tidal-plots bench.json -o plots            # plots/latency.png, plots/speedup.png
+
+Files hold one JSON object, or one a line (eval kld, the --per-token files of eval ppl).
 """
 
 import argparse
@@ -29,18 +31,28 @@ def parse_arguments(words):
 
 
 def read(path):
+    """The results in a file; the scores of a --per-token file are one result."""
     try:
-        document = json.loads(path.read_text())
+        text = path.read_text()
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {path}: {error}")
-    if not isinstance(document, dict):
+    try:
+        documents = [json.loads(text)]
+    except ValueError as error:
+        try:
+            documents = [json.loads(line) for line in text.splitlines()]
+        except ValueError:
+            raise SystemExit(f"error: {path}: {error}")
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise SystemExit(f"error: {path} holds no JSON object, give what --json printed")
-    return document
+    if all("logprob" in document for document in documents):
+        return [{"name": path.stem, "per_token": documents}]
+    return documents
 
 
 def main(words=None):
     arguments = parse_arguments(words)
-    documents = [read(path) for path in arguments.results]
+    documents = [document for path in arguments.results for document in read(path)]
     drawn = 0
     for name in arguments.figure or FIGURES:
         module = FIGURES[name]

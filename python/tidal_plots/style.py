@@ -50,6 +50,14 @@ def panels(n, width=6.0, height=4.2, share_y=False):
     return figure, list(axes[0])
 
 
+def grid(n_rows, n_columns, width=2.6, height=2.4):
+    """A figure of n_rows x n_columns panels with common axes, and their axes by row."""
+    plt.rcParams.update(_RC)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(width * n_columns, height * n_rows),
+                                squeeze=False, sharex=True, sharey=True, layout="constrained")
+    return figure, axes
+
+
 def short(n):
     """4096 -> 4K, 102400 -> 100K, 600 -> 600."""
     return f"{n // 1024:g}K" if n >= 1024 and n % 1024 == 0 else f"{n:g}"

@@ -6,6 +6,7 @@
 
 and its name is the figure's. This is the only list of them."""
 
-from . import latency, speedup
+from . import accuracy, book, divergence, latency, needle, overlap, speedup
 
-FIGURES = {module.__name__.rpartition(".")[2]: module for module in (latency, speedup)}
+FIGURES = {module.__name__.rpartition(".")[2]: module
+           for module in (latency, speedup, divergence, accuracy, needle, overlap, book)}
