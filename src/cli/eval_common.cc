@@ -1,6 +1,7 @@
 #include "cli/eval_common.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <charconv>
@@ -211,12 +212,26 @@ std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& mod
 
 Json model_json(const Model& model, const EngineOptions& options) {
   const Config& config = model.config();
-  return {{"model", config.name},
-          {"model_sum", model_sum(model)},
-          {"backend", options.backend},
-          {"cache", {options.k_cache_type, options.v_cache_type}},
-          {"rope_scaling", options.rope.scaling.value_or("")},
-          {"rope_scale", options.rope.scale.value_or(0)}};
+  Json json = {{"model", config.name},
+               {"model_sum", model_sum(model)},
+               {"backend", options.backend},
+               {"cache", {options.k_cache_type, options.v_cache_type}},
+               {"rope_scaling", options.rope.scaling.value_or("")},
+               {"rope_scale", options.rope.scale.value_or(0)}};
+  if (options.rope.freq_base.has_value()) json["rope_freq_base"] = *options.rope.freq_base;
+  if (options.rope.yarn_original_context.has_value()) {
+    json["yarn_orig_ctx"] = *options.rope.yarn_original_context;
+  }
+  return json;
+}
+
+void warn_beyond_training(const Model& model, int64_t n_tokens) {
+  const Config& config = model.config();
+  if (n_tokens <= config.context_length) return;
+  spdlog::warn(
+      "{} tokens are more than the {} that {} was made for, its results may be poor; "
+      "--rope-scaling yarn stretches it",
+      n_tokens, config.context_length, config.name);
 }
 
 std::shared_ptr<const Model> load_model(const EngineOptions& options) {

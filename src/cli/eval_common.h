@@ -36,7 +36,7 @@ struct Text {
   std::vector<int32_t> tokens;
 };
 std::vector<Text> read_texts(const TextFlags& flags, const Model& model);
-// What --prefill leaves to score; throws Error when that is nothing, or --ctx-size is too small.
+// Throws Error when --prefill leaves nothing to score, or --ctx-size (0: none given) is too small.
 void check_lengths(const Text& text, int64_t n_prefill, int64_t context_size);
 
 // The methods of a comparison: every method with every plan and budget.
@@ -64,6 +64,9 @@ std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& mod
 
 // Opens every report: {"model", "model_sum", …} and what decides how the model computes.
 Json model_json(const Model& model, const EngineOptions& options);
+
+// Says on stderr when sequences outgrow what the model was made for.
+void warn_beyond_training(const Model& model, int64_t n_tokens);
 
 std::shared_ptr<const Model> load_model(const EngineOptions& options);
 

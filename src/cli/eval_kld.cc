@@ -68,9 +68,12 @@ class Run {
         texts_(read_texts(flags.text, *model_)),
         log_(flags.compare.output, settings()),
         bar_("divergence", "tokens") {
+    int64_t longest = 0;
     for (const Text& text : texts_) {
       check_lengths(text, flags.text.n_prefill, flags.compare.model.engine.context_size);
+      longest = std::max(longest, length(text));
     }
+    warn_beyond_training(*model_, longest);
   }
 
   int run() {

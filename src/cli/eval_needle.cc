@@ -1,7 +1,6 @@
 // tidal eval needle: who still finds what a long prompt hides, by method, budget, length and depth.
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -119,6 +118,7 @@ class Run {
   int64_t answer_tokens() const { return prompt(places_.front()).answer_tokens; }
 
   void check_fits() const {
+    int64_t longest = 0;
     for (const int64_t length : flags_.lengths) {
       const int64_t needed = length + prompt({length, 0, 0}).answer_tokens;
       const int64_t capacity = flags_.compare.model.engine.context_size;
@@ -128,13 +128,9 @@ class Run {
              "--lengths",
              length, needed, capacity);
       }
-      if (needed > model_->config().context_length) {
-        spdlog::warn(
-            "{} tokens are more than the {} that {} was made for, it may find nothing; "
-            "--rope-scaling yarn stretches it",
-            needed, model_->config().context_length, model_->config().name);
-      }
+      longest = std::max(longest, needed);
     }
+    warn_beyond_training(*model_, longest);
   }
 
   Json unit(const Place& place, const MethodCase& method) const {

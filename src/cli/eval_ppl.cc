@@ -36,6 +36,7 @@ int eval_perplexity(const Flags& flags) {
   const auto model = load_model(options);
   const Text text = read_texts(flags.text, *model).front();
   check_lengths(text, flags.text.n_prefill, options.context_size);
+  warn_beyond_training(*model, std::ssize(text.tokens));
   Session session(model, options, flags.model.method, std::ssize(text.tokens));
   std::ofstream per_token = open_per_token(flags.per_token);
   spdlog::info("plan {}", session.method().plan_line());

@@ -85,6 +85,7 @@ class Run {
       fail(ErrorCode::kExhausted, "--context is {}, --ctx-size holds {}: raise it or lower that",
            flags.context, capacity);
     }
+    warn_beyond_training(*model_, flags.context);
     tokens_.resize(static_cast<size_t>(flags.context));
   }
 

@@ -219,5 +219,38 @@ class Recall(Eval):
         self.fails(*recall, "--context", "400", "--plan", "full:0 select:9", says=["9"])
 
 
+class BeyondTraining(Eval):
+    """The model was made for 2,048 tokens; YaRN with factor 4 stretches it to 8,192."""
+
+    YARN = ("--rope-scaling", "yarn", "--rope-scale", "4")
+
+    def test_every_evaluation_warns_and_yarn_stretches(self):
+        text = self.write("long.txt", TEXT * 4)
+        length = ("--max-tokens", "2300", "--prefill", "2250")
+        methods = ("--methods", "full,tidal", "--budgets", "64")
+        for words in (("ppl", "-f", text, *length), ("kld", "-f", text, *length, *methods),
+                      ("recall", "-f", text, "--context", "2300", "--samples", "2"),
+                      ("needle", "--lengths", "2300", "--depths", "1", *methods)):
+            with self.subTest(words[0]):
+                command = ("eval", words[0], "-m", MODEL, *words[1:], "--json")
+                plain = self.good(*command)
+                self.assertIn("more than the 2048", plain.err)
+                yarn = self.good(*command, *self.YARN)
+                self.assertNotIn("warning", yarn.err)
+                self.assertNotEqual(plain.out, yarn.out)
+                first = json.loads(yarn.out.splitlines()[0])
+                self.assertEqual((first["rope_scaling"], first["rope_scale"]), ("yarn", 4))
+                self.assertNotIn("NaN", yarn.out)
+
+    def test_yarn_changes_what_the_model_computes(self):
+        text = self.write("long.txt", TEXT * 4)
+        words = ("eval", "ppl", "-m", MODEL, "-f", text, "--max-tokens", "2300", "--prefill",
+                 "2200", "--method", "full")
+        results = [self.good_json(*words, *more)["nll"]
+                   for more in ((), self.YARN, (*self.YARN, "--yarn-orig-ctx", "1024"))]
+        self.assertEqual(len(set(results)), 3, results)
+        self.fails(*words, "--rope-scaling", "yarn", says=["--rope-scale"])
+
+
 if __name__ == "__main__":
     unittest.main()
