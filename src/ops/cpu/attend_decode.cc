@@ -60,12 +60,11 @@ HWY_INLINE void exponentials(float* scores, int n, float* maximum, float* total)
 
 // Adds the rows of V, weighted by the exponentials. Returns the rows read.
 template <typename T, bool kMasked>
-HWY_INLINE int64_t sum_chunk(const ChunkTask& task) {
+HWY_INLINE int64_t sum_chunk(const ChunkTask& task, const Lookahead& lookahead) {
   const AttendItem& item = *task.item;
   const int head_dim = item.kv.head_dim;
   const int group = item.n_heads / item.kv.n_kv_heads;
   const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
-  const Lookahead lookahead(task, head_bytes);
   int64_t n_read = 0;
   for (int row = 0; row < task.n_rows; row += kStepRows) {
     const int n = std::min(kStepRows, task.n_rows - row);
@@ -74,7 +73,7 @@ HWY_INLINE int64_t sum_chunk(const ChunkTask& task) {
       for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
         const int64_t h = kv_head * group + first;
         sum_rows<T, decltype(tile)::value, kMasked>(
-            task.scores + h * kChunkRows + row, kChunkRows, task.rows + kChunkRows + row, n,
+            task.scores + h * kChunkRows + row, kChunkRows, task.rows + task.n_padded() + row, n,
             kv_head * head_bytes, ahead, head_dim, task.partial + h * head_dim);
         ahead = {};
       });
@@ -91,9 +90,10 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
   float* maxima = task.partial + int64_t{item.n_heads} * head_dim;
   float* totals = maxima + item.n_heads;
   find_rows(task, item.kv.k, task.rows);
-  find_rows(task, item.kv.v, task.rows + kChunkRows);
+  find_rows(task, item.kv.v, task.rows + task.n_padded());
+  const Lookahead lookahead(task, 2 * task.n_padded(), dtype_row_bytes(item.kv.k.dtype, head_dim));
   with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
-    rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task);
+    rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
   });
   for (int32_t h = task.first_kv_head * group; h < task.end_kv_head * group; ++h) {
     float* scores = task.scores + h * kChunkRows;
@@ -106,8 +106,8 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
   }
   with_row_type(item.kv.v.dtype, [&](auto type) HWY_ATTR {
     using T = std::remove_cvref_t<decltype(*type)>;
-    rows_read->v =
-        task.walk->members == nullptr ? sum_chunk<T, false>(task) : sum_chunk<T, true>(task);
+    rows_read->v = task.walk->members == nullptr ? sum_chunk<T, false>(task, lookahead)
+                                                 : sum_chunk<T, true>(task, lookahead);
   });
 }
 

@@ -35,73 +35,54 @@ HWY_INLINE void find_rows(const ChunkTask& task, const KvPlane& plane, const std
   for (; i < task.n_padded(); ++i) rows[i] = rows[task.n_rows - 1];
 }
 
-// What to fetch while some rows of one KV head are worked on: what comes kAheadBytes later, first
-// the rows of K, then those of V, the KV heads side by side within each step of some rows.
+// The rows of the same KV head that come some way after those that are worked on: first those of K,
+// then those of V, as they stand in task.rows.
 class Lookahead {
  public:
-  Lookahead(const ChunkTask& task, size_t head_bytes) : task_(task), head_bytes_(head_bytes) {
-    const int n_heads = task.end_kv_head - task.first_kv_head;
-    const int n = std::max(1, kAheadBytes / static_cast<int>(kStepRows * head_bytes));
-    rows_ = n / n_heads * kStepRows;
-    heads_ = n % n_heads;
+  Lookahead(const ChunkTask& task, int n_rows, size_t head_bytes)
+      : rows_(task.rows), n_rows_(n_rows), head_bytes_(head_bytes) {
+    const size_t row_bytes = (task.end_kv_head - task.first_kv_head) * head_bytes;
+    const size_t n_blocks = kAheadBytes / (kStepRows * row_bytes);
+    distance_ = std::min(n_rows, kStepRows * static_cast<int>(std::max<size_t>(1, n_blocks)));
+    const RowsAhead first{rows_, task.first_kv_head * head_bytes};
+    for (int row = 0; row < distance_; ++row) first.fetch(row, 0, row_bytes);
   }
 
-  // Fetches what from() will never name, as it comes before the first thing it names.
-  HWY_INLINE void begin() const {
-    const int n_rows = std::min(rows_ + (heads_ > 0 ? kStepRows : 0), task_.n_padded());
-    const size_t n_bytes = (task_.end_kv_head - task_.first_kv_head) * head_bytes_;
-    const RowsAhead first{task_.rows, task_.first_kv_head * head_bytes_};
-    for (int row = 0; row < n_rows; ++row) first.fetch(row, 0, n_bytes);
-  }
-
-  // row: of K, or of V counted on from the last row of K.
   HWY_INLINE RowsAhead from(int row, int kv_head) const {
-    row += rows_;
-    kv_head += heads_;
-    if (kv_head >= task_.end_kv_head) {
-      kv_head -= task_.end_kv_head - task_.first_kv_head;
-      row += kStepRows;
-    }
-    const int n_rows = task_.n_padded();
-    if (row >= 2 * n_rows) return {};
-    const int64_t index = row < n_rows ? row : kChunkRows + row - n_rows;
-    return {task_.rows + index, kv_head * head_bytes_};
+    row += distance_;
+    if (row >= n_rows_) return {};
+    return {rows_ + row, kv_head * head_bytes_};
   }
 
  private:
-  static constexpr int kAheadBytes = 16384;
+  static constexpr size_t kAheadBytes = 16384;
 
-  const ChunkTask& task_;
-  const size_t head_bytes_;
-  int rows_ = 0;
-  int heads_ = 0;
+  const std::byte* const* rows_;
+  int n_rows_;
+  int distance_;
+  size_t head_bytes_;
 };
 
 // task.scores = the scaled products. Returns the rows read.
 template <typename T>
-HWY_INLINE int64_t score_rows(const ChunkTask& task) {
+HWY_INLINE int64_t score_rows(const ChunkTask& task, const Lookahead& lookahead) {
   const AttendItem& item = *task.item;
   const int head_dim = item.kv.head_dim;
   const int group = item.n_heads / item.kv.n_kv_heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
-  const Lookahead lookahead(task, head_bytes);
-  lookahead.begin();
-  int64_t n_read = 0;
-  for (int row = 0; row < task.n_rows; row += kStepRows) {
-    for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
-      RowsAhead ahead = lookahead.from(row, kv_head);
-      for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
+  for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
+    for (int row = 0; row < task.n_padded(); row += kDotRows) {
+      for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
         const int64_t h = kv_head * group + first;
         dot_rows<T, decltype(tile)::value>(item.q + h * head_dim, head_dim, task.rows + row,
-                                           kv_head * head_bytes, ahead, scale,
-                                           task.scores + h * kChunkRows + row, kChunkRows);
-        ahead = {};
-      });
-      n_read += std::min(kStepRows, task.n_rows - row);
+                                           kv_head * head_bytes,
+                                           first == 0 ? lookahead.from(row, kv_head) : RowsAhead(),
+                                           scale, task.scores + h * kChunkRows + row, kChunkRows);
+      }
     }
-  }
-  return n_read;
+  });
+  return int64_t{task.n_rows} * (task.end_kv_head - task.first_kv_head);
 }
 
 }  // namespace HWY_NAMESPACE

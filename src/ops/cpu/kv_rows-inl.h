@@ -18,6 +18,15 @@
 #include "base/check.h"
 #include "ops/kv_view.h"
 
+// Loops over the registers of a tile: left as loops, GCC may keep the tile in memory.
+#ifndef TIDAL_UNROLL
+#ifdef __clang__
+#define TIDAL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TIDAL_UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
@@ -29,7 +38,8 @@ using Float4 = hn::CappedTag<float, 4>;
 using Float8 = hn::CappedTag<float, 8>;  // the tail of a head whose size is an odd multiple of 8
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr bool kManyRegisters = HWY_TARGET != HWY_AVX2;
-inline constexpr int kStepRows = kPageRows;
+inline constexpr int kStepRows = kPageRows;  // of V at a time
+inline constexpr int kDotRows = 4;           // of K
 inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
 inline constexpr int kValueVectors = 4;
 
@@ -84,7 +94,7 @@ HWY_INLINE hn::Vec<Float4> sums_of_4(FloatVec a, FloatVec b, FloatVec c, FloatVe
   return sum_of_blocks(d, blocks);
 }
 
-// 16 rows that will be needed soon, fetched bit by bit while others are worked on: a burst of
+// Rows that will be needed soon, fetched bit by bit while others are worked on: a burst of
 // prefetches would stall the loads behind it. rows == nullptr: nothing.
 struct RowsAhead {
   const std::byte* const* rows = nullptr;
@@ -98,46 +108,52 @@ struct RowsAhead {
   }
 };
 
-// out[h * stride + i] = scale * (q_h · row i), kStepRows rows.
+// out[h * stride + r] = scale * (q_h · row r), for kDotRows rows.
 template <typename T, int kHeads>
 HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byte* const* rows,
                          size_t offset, RowsAhead ahead, float scale, float* out, int64_t stride) {
   const FloatTag d;
-  for (int i = 0; i < kStepRows; i += 4) {
-    const T* row[4];
-    FloatVec sum[kHeads][4];
-    for (int r = 0; r < 4; ++r) {
-      row[r] = reinterpret_cast<const T*>(rows[i + r] + offset);
-      for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
+  const T* row[kDotRows];
+  FloatVec sum[kHeads][kDotRows];
+  TIDAL_UNROLL
+  for (int r = 0; r < kDotRows; ++r) {
+    row[r] = reinterpret_cast<const T*>(rows[r] + offset);
+    TIDAL_UNROLL
+    for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
+  }
+  if (ahead.rows != nullptr) {
+    for (int r = 0; r < kDotRows; ++r) ahead.fetch(r, 0, static_cast<size_t>(n) * sizeof(T));
+  }
+  int j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    FloatVec k[kDotRows];
+    TIDAL_UNROLL
+    for (int r = 0; r < kDotRows; ++r) k[r] = load_floats(d, row[r] + j);
+    TIDAL_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      const FloatVec qv = hn::LoadU(d, q + h * n + j);
+      TIDAL_UNROLL
+      for (int r = 0; r < kDotRows; ++r) sum[h][r] = hn::MulAdd(qv, k[r], sum[h][r]);
     }
-    if (ahead.rows != nullptr) {
-      for (int r = 0; r < 4; ++r) ahead.fetch(i + r, 0, static_cast<size_t>(n) * sizeof(T));
-    }
-    int j = 0;
-    for (; j + kLanes <= n; j += kLanes) {
-      FloatVec k[4];
-      for (int r = 0; r < 4; ++r) k[r] = load_floats(d, row[r] + j);
+  }
+  if constexpr (kLanes > 8) {
+    if (j < n) {
+      const Float8 d8;
+      TIDAL_UNROLL
       for (int h = 0; h < kHeads; ++h) {
-        const FloatVec qv = hn::LoadU(d, q + h * n + j);
-        for (int r = 0; r < 4; ++r) sum[h][r] = hn::MulAdd(qv, k[r], sum[h][r]);
-      }
-    }
-    if constexpr (kLanes > 8) {
-      if (j < n) {
-        const Float8 d8;
-        for (int h = 0; h < kHeads; ++h) {
-          const auto qv = hn::LoadU(d8, q + h * n + j);
-          for (int r = 0; r < 4; ++r) {
-            const auto product = hn::Mul(qv, load_floats(d8, row[r] + j));
-            sum[h][r] = hn::Add(sum[h][r], hn::ZeroExtendVector(d, product));
-          }
+        const auto qv = hn::LoadU(d8, q + h * n + j);
+        TIDAL_UNROLL
+        for (int r = 0; r < kDotRows; ++r) {
+          const auto product = hn::Mul(qv, load_floats(d8, row[r] + j));
+          sum[h][r] = hn::Add(sum[h][r], hn::ZeroExtendVector(d, product));
         }
       }
     }
-    for (int h = 0; h < kHeads; ++h) {
-      const auto sums = sums_of_4(sum[h][0], sum[h][1], sum[h][2], sum[h][3]);
-      hn::StoreU(hn::Mul(sums, hn::Set(Float4(), scale)), Float4(), out + h * stride + i);
-    }
+  }
+  TIDAL_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
+    const auto sums = sums_of_4(sum[h][0], sum[h][1], sum[h][2], sum[h][3]);
+    hn::StoreU(hn::Mul(sums, hn::Set(Float4(), scale)), Float4(), out + h * stride);
   }
 }
 
@@ -147,16 +163,21 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
                           int n_rows, size_t offset, RowsAhead ahead, int n, int j, float* acc) {
   constexpr int kStep = static_cast<int>(hn::MaxLanes(D()));
   hn::Vec<D> sum[kHeads][kVectors];
+  TIDAL_UNROLL
   for (int h = 0; h < kHeads; ++h) {
+    TIDAL_UNROLL
     for (int v = 0; v < kVectors; ++v) sum[h][v] = hn::LoadU(d, acc + h * n + j + v * kStep);
   }
   for (int i = 0; i < n_rows; ++i) {
     if (ahead.rows != nullptr) ahead.fetch(i, j * sizeof(T), kVectors * kStep * sizeof(T));
     const T* row = reinterpret_cast<const T*>(rows[i] + offset) + j;
     hn::Vec<D> value[kVectors];
+    TIDAL_UNROLL
     for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row + v * kStep);
+    TIDAL_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       const auto weight = hn::Set(d, p[h * stride + i]);
+      TIDAL_UNROLL
       for (int v = 0; v < kVectors; ++v) {
         if constexpr (kMasked) {
           const auto read = hn::Ne(weight, hn::Zero(d));
@@ -167,7 +188,9 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
       }
     }
   }
+  TIDAL_UNROLL
   for (int h = 0; h < kHeads; ++h) {
+    TIDAL_UNROLL
     for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[h][v], d, acc + h * n + j + v * kStep);
   }
 }

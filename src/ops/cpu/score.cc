@@ -25,12 +25,12 @@ namespace HWY_NAMESPACE {
 
 // Scores of the chunk, [n_heads, n_rows of all chunks]. Returns the rows read.
 int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride) {
-  // The lookahead goes on where V would be: there are more rows of K.
   find_rows(task, task.item->kv.k, task.rows);
-  std::copy_n(task.rows, kChunkRows, task.rows + kChunkRows);
+  const KvView& kv = task.item->kv;
+  const Lookahead lookahead(task, task.n_padded(), dtype_row_bytes(kv.k.dtype, kv.head_dim));
   int64_t n_read = 0;
   with_row_type(task.item->kv.k.dtype, [&](auto type) HWY_ATTR {
-    n_read = score_rows<std::remove_cvref_t<decltype(*type)>>(task);
+    n_read = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
   });
   for (int32_t h = 0; h < task.item->n_heads; ++h) {
     std::copy_n(task.scores + h * kChunkRows, task.n_rows, scores + h * stride + task.begin);
