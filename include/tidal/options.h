@@ -36,7 +36,7 @@ struct EngineOptions {
   std::string model;                 // a GGUF file or a Hugging Face folder
   std::string backend = "cpu";       // cpu, reference
   int32_t threads = 0;               // 0: the physical cores this process may use
-  std::string k_cache_type = "f16";  // f16, bf16, f32
+  std::string k_cache_type = "f16";  // f16, bf16, f32, q8_0
   std::string v_cache_type = "f16";
   int64_t context_size = 0;     // cache capacity in tokens, all sequences together; 0: the model's
   int32_t max_sequences = 1;    // requests decoded at the same time

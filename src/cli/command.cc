@@ -130,11 +130,11 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(whole_number(1, 4096));
   app.add_option("--cache-type-k", engine.k_cache_type, "Type of cached K (short: -ctk)")
       ->group(group)
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->check(CLI::IsMember({"f16", "bf16", "f32", "q8_0"}))
       ->capture_default_str();
   app.add_option("--cache-type-v", engine.v_cache_type, "Type of cached V (short: -ctv)")
       ->group(group)
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->check(CLI::IsMember({"f16", "bf16", "f32", "q8_0"}))
       ->capture_default_str();
   app.add_option("--backend", engine.backend, "cpu or reference")
       ->group(group)

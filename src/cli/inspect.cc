@@ -39,13 +39,12 @@ const char* scaling_name(RopeScaling scaling) {
 }
 
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options) {
-  const auto width = static_cast<size_t>(config.n_kv_heads) * static_cast<size_t>(config.head_dim);
-  const auto element = [](const std::string& name, const char* flag) {
-    return dtype_row_bytes(cache_type(name, flag), 1);
+  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
+  const auto row = [&](const std::string& name, const char* flag) {
+    return dtype_row_bytes(cache_type(name, flag), width);
   };
-  return static_cast<size_t>(config.n_layers) * width *
-         (element(options.k_cache_type, "--cache-type-k") +
-          element(options.v_cache_type, "--cache-type-v"));
+  return static_cast<size_t>(config.n_layers) * (row(options.k_cache_type, "--cache-type-k") +
+                                                 row(options.v_cache_type, "--cache-type-v"));
 }
 
 Json tensor_types(const Model& model) {

@@ -31,7 +31,8 @@ DType cache_type(std::string_view name, std::string_view flag) {
   if (name == "f16") return DType::kF16;
   if (name == "bf16") return DType::kBF16;
   if (name == "f32") return DType::kF32;
-  fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16 or f32", flag, name);
+  if (name == "q8_0") return DType::kQ8_0;
+  fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16, f32 or q8_0", flag, name);
 }
 
 std::string plan_file_beside(const std::string& model_path) {

@@ -10,18 +10,26 @@
 namespace tidal {
 namespace {
 
-void check_cache_type(DType type, const char* plane) {
-  if (type != DType::kF16 && type != DType::kBF16 && type != DType::kF32) {
-    fail(ErrorCode::kUnsupported, "a {} cache of type {} is not supported, use f16, bf16 or f32",
-         plane, dtype_name(type));
+void check_cache_type(DType type, int32_t head_dim, const char* plane) {
+  if (type != DType::kF16 && type != DType::kBF16 && type != DType::kF32 && type != DType::kQ8_0) {
+    fail(ErrorCode::kUnsupported,
+         "a {} cache of type {} is not supported, use f16, bf16, f32 or q8_0", plane,
+         dtype_name(type));
+  }
+  const int block = dtype_info(type).block_size;
+  if (head_dim % block != 0) {
+    fail(ErrorCode::kUnsupported,
+         "a {} cache of type {} needs heads of a multiple of {} elements, this model's have {}, "
+         "use f16",
+         plane, dtype_name(type), block, head_dim);
   }
 }
 
 }  // namespace
 
 PagePool::PagePool(const KvLayout& layout, int64_t n_pages) : layout_(layout), n_pages_(n_pages) {
-  check_cache_type(layout.k_dtype, "K");
-  check_cache_type(layout.v_dtype, "V");
+  check_cache_type(layout.k_dtype, layout.head_dim, "K");
+  check_cache_type(layout.v_dtype, layout.head_dim, "V");
   TIDAL_CHECK(layout.n_layers > 0 && layout.n_kv_heads > 0 && layout.head_dim > 0);
   TIDAL_CHECK(n_pages >= 0);
   const int64_t row_elements = int64_t{layout.n_kv_heads} * layout.head_dim;

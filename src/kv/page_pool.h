@@ -23,7 +23,8 @@ struct KvLayout {
 
 class PagePool {
  public:
-  // Room for n_pages pages. Throws Error(kUnsupported) for a cache type other than f16, bf16, f32,
+  // Room for n_pages pages. Throws Error(kUnsupported) for a cache type other than f16, bf16, f32
+  // and q8_0, or q8_0 with heads that are no multiple of 32,
   // Error(kExhausted) when the memory cannot be had.
   PagePool(const KvLayout& layout, int64_t n_pages);
 

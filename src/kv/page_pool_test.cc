@@ -117,12 +117,17 @@ ErrorCode construction_error(const KvLayout& layout, int64_t n_pages, std::strin
 
 TEST(PagePool, RefusesCacheTypesItCannotHold) {
   std::string message;
-  EXPECT_EQ(construction_error({1, 1, 32, DType::kQ8_0, DType::kF16}, 1, &message),
+  EXPECT_EQ(construction_error({1, 1, 32, DType::kQ5_0, DType::kF16}, 1, &message),
             ErrorCode::kUnsupported);
-  EXPECT_THAT(message, testing::HasSubstr("K cache of type Q8_0"));
+  EXPECT_THAT(message, testing::HasSubstr("K cache of type Q5_0"));
   EXPECT_EQ(construction_error({1, 1, 32, DType::kF16, DType::kQ4_0}, 1, &message),
             ErrorCode::kUnsupported);
   EXPECT_THAT(message, testing::HasSubstr("V cache of type Q4_0"));
+  EXPECT_EQ(construction_error({1, 1, 80, DType::kF16, DType::kQ8_0}, 1, &message),
+            ErrorCode::kUnsupported);
+  EXPECT_THAT(message, testing::HasSubstr("heads of a multiple of 32 elements"));
+  EXPECT_EQ(PagePool({2, 3, 64, DType::kQ8_0, DType::kF16}, 1).bytes_per_token(),
+            2u * 3 * (2 * 34 + 64 * 2));
 }
 
 TEST(PagePool, RefusesSizesBeyondTheMachine) {

@@ -37,7 +37,8 @@ inline const std::vector<AttentionShape>& attention_shapes() {
       {8, 2, 80, DType::kBF16, DType::kBF16}, {4, 4, 96, DType::kF32, DType::kF32},
       {8, 1, 128, DType::kF16, DType::kBF16}, {3, 1, 256, DType::kBF16, DType::kF16},
       {16, 2, 64, DType::kF32, DType::kF16},  {6, 2, 64, DType::kBF16, DType::kF32},
-      {4, 1, 128, DType::kF16, DType::kF16},
+      {4, 1, 128, DType::kF16, DType::kF16},  {8, 2, 64, DType::kQ8_0, DType::kQ8_0},
+      {9, 3, 96, DType::kQ8_0, DType::kF16},  {5, 1, 128, DType::kBF16, DType::kQ8_0},
   };
   return shapes;
 }

@@ -6,15 +6,30 @@
 namespace tidal {
 namespace {
 
-float rounded(DType type, float value) {
-  if (type == DType::kF16) return f16_to_float(float_to_f16(value));
-  if (type == DType::kBF16) return bf16_to_float(float_to_bf16(value));
-  return value;
+void round_row(DType type, std::vector<float>& row) {
+  if (type == DType::kQ8_0) {
+    std::vector<std::byte> encoded(dtype_row_bytes(type, static_cast<int64_t>(row.size())));
+    encode_row(type, row.data(), encoded.data(), static_cast<int64_t>(row.size()));
+    decode_row(type, encoded.data(), row.data(), static_cast<int64_t>(row.size()));
+  }
+  for (float& value : row) {
+    if (type == DType::kF16) value = f16_to_float(float_to_f16(value));
+    if (type == DType::kBF16) value = bf16_to_float(float_to_bf16(value));
+  }
 }
 
-// Random values, and among them those that are hard to round.
-Floats hard_values(size_t n, uint32_t seed) {
+// Random values, and among them those that are hard to round. In a block of q8_0 a multiple of half
+// its scale is.
+Floats hard_values(DType type, size_t n, uint32_t seed) {
   Floats values = random_normal(n, seed);
+  if (type == DType::kQ8_0) {
+    for (size_t i = 0; i + 32 <= n; i += 64) {
+      for (size_t j = 0; j < 32; ++j) values[i + j] = (static_cast<float>(j) - 15.5f) / 8;
+      values[i] = i % 128 == 0 ? 127.0f / 8 : -127.0f / 8;
+    }
+    std::fill_n(values.begin() + 32, 32, 0.0f);
+    return values;
+  }
   const float hard[] = {0.0f,     -0.0f,    65504.0f, 65519.9f, 65520.0f, -1e6f,    6.1e-5f,
                         5.96e-8f, 2.98e-8f, 2.9e-8f,  1e-30f,   1e-45f,   3e38f,    1.00048828f,
                         1.00146f, 2049.0f,  2051.0f,  -2049.0f, INFINITY, -INFINITY};
@@ -31,8 +46,8 @@ struct Rows {
   Rows(TestCache& test_cache, int64_t position, int64_t n_rows, uint32_t seed)
       : cache(&test_cache), first(position), count(n_rows) {
     const auto n = static_cast<size_t>(n_rows * cache->shape().kv_width());
-    k = hard_values(n, seed);
-    v = hard_values(n, seed + 1);
+    k = hard_values(cache->shape().k_type, n, seed);
+    v = hard_values(cache->shape().v_type, n, seed + 1);
   }
   AppendItem item() const {
     return {.k = k.data(),
@@ -51,8 +66,8 @@ void expect_rows(const Rows& rows) {
   for (int64_t r = 0; r < rows.count; ++r) {
     for (int32_t head = 0; head < shape.n_kv_heads; ++head) {
       std::vector<float> expected_k(k, k + head_dim), expected_v(v, v + head_dim);
-      for (float& value : expected_k) value = rounded(shape.k_type, value);
-      for (float& value : expected_v) value = rounded(shape.v_type, value);
+      round_row(shape.k_type, expected_k);
+      round_row(shape.v_type, expected_v);
       ASSERT_SAME_BITS(rows.cache->k(rows.first + r, head), expected_k)
           << describe(shape) << ", row " << rows.first + r;
       ASSERT_SAME_BITS(rows.cache->v(rows.first + r, head), expected_v)

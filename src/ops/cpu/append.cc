@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "ops/cpu/attention_kernels.h"
 #include "ops/cpu/simd_targets.h"
+#include "tensor/formats/q8_0.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/append.cc"
@@ -47,6 +48,31 @@ void store_bf16(const float* src, int64_t n, uint16_t* dst) {
   }
 }
 
+// As encode_block() does it; n is a multiple of 32.
+void store_q8_0(const float* src, int64_t n, BlockQ8_0* dst) {
+  const Tag d;
+  const hn::RebindToSigned<Tag> di;
+  const hn::Rebind<int8_t, Tag> d8;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(Tag()));
+  for (int64_t b = 0; b < n / BlockQ8_0::kSize; ++b, src += BlockQ8_0::kSize) {
+    auto largest = hn::Zero(d);
+    for (int i = 0; i < BlockQ8_0::kSize; i += kLanes) {
+      largest = hn::Max(largest, hn::Abs(hn::LoadU(d, src + i)));
+    }
+    const float scale = hn::GetLane(hn::MaxOfLanes(d, largest)) / 127.0f;
+    const auto inverse = hn::Set(d, inverse_or_zero(scale));
+    dst[b].scale = float_to_f16(scale);
+    for (int i = 0; i < BlockQ8_0::kSize; i += kLanes) {
+      const auto x = hn::Mul(hn::LoadU(d, src + i), inverse);
+      // Away from zero: what is just below a half must not reach it by this addition.
+      const auto half = hn::CopySign(hn::Set(d, 0.49999997f), x);
+      const auto limit = hn::Set(d, 127.0f);
+      const auto rounded = hn::Max(hn::Neg(limit), hn::Min(limit, hn::Add(x, half)));
+      hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(di, rounded)), d8, dst[b].values + i);
+    }
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace tidal::cpu
 HWY_AFTER_NAMESPACE();
@@ -56,6 +82,7 @@ namespace tidal::cpu {
 
 HWY_EXPORT(store_f16);
 HWY_EXPORT(store_bf16);
+HWY_EXPORT(store_q8_0);
 
 namespace {
 
@@ -65,6 +92,8 @@ void store_row(DType type, const float* src, int64_t n, std::byte* dst) {
       return HWY_DYNAMIC_DISPATCH(store_f16)(src, n, reinterpret_cast<uint16_t*>(dst));
     case DType::kBF16:
       return HWY_DYNAMIC_DISPATCH(store_bf16)(src, n, reinterpret_cast<uint16_t*>(dst));
+    case DType::kQ8_0:
+      return HWY_DYNAMIC_DISPATCH(store_q8_0)(src, n, reinterpret_cast<BlockQ8_0*>(dst));
     case DType::kF32:
       std::copy_n(src, n, reinterpret_cast<float*>(dst));
       return;

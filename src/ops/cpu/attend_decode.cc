@@ -64,7 +64,7 @@ HWY_INLINE int64_t sum_chunk(const ChunkTask& task, const Lookahead& lookahead) 
   const AttendItem& item = *task.item;
   const int head_dim = item.kv.head_dim;
   const int group = item.n_heads / item.kv.n_kv_heads;
-  const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
+  const size_t head_bytes = packed_bytes<T>(head_dim);
   int64_t n_read = 0;
   for (int row = 0; row < task.n_rows; row += kStepRows) {
     const int n = std::min(kStepRows, task.n_rows - row);
@@ -91,7 +91,8 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
   float* totals = maxima + item.n_heads;
   find_rows(task, item.kv.k, task.rows);
   find_rows(task, item.kv.v, task.rows + task.n_padded());
-  const Lookahead lookahead(task, 2 * task.n_padded(), dtype_row_bytes(item.kv.k.dtype, head_dim));
+  const Lookahead lookahead(task, dtype_row_bytes(item.kv.k.dtype, head_dim),
+                            dtype_row_bytes(item.kv.v.dtype, head_dim));
   with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
     rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
   });

@@ -142,19 +142,19 @@ HWY_INLINE void load_rows(const KvView& kv, const KvPlane& plane, int32_t kv_hea
                           int64_t first_key, int n_keys, float* rows) {
   with_row_type(plane.dtype, [&](auto type) HWY_ATTR {
     using T = std::remove_cvref_t<decltype(*type)>;
+    const size_t offset = static_cast<size_t>(kv_head) * packed_bytes<T>(kv.head_dim);
     for (int k = 0; k < n_keys; ++k) {
-      const T* row =
-          reinterpret_cast<const T*>(kv.row(plane, first_key + k)) + int64_t{kv_head} * kv.head_dim;
+      const T* row = reinterpret_cast<const T*>(kv.row(plane, first_key + k) + offset);
       float* out = rows + k * kv.head_dim;
       for (int j = 0; j < kv.head_dim; j += 8) {
         if (kLanes == 16 && j + 16 <= kv.head_dim) {
-          hn::StoreU(load_floats(FloatTag(), row + j), FloatTag(), out + j);
+          hn::StoreU(load_floats(FloatTag(), row, j), FloatTag(), out + j);
           j += 8;
           continue;
         }
         const Float8 d8;
         for (int i = 0; i < 8; i += static_cast<int>(hn::Lanes(d8))) {
-          hn::StoreU(load_floats(d8, row + j + i), d8, out + j + i);
+          hn::StoreU(load_floats(d8, row, j + i), d8, out + j + i);
         }
       }
     }

@@ -39,28 +39,35 @@ HWY_INLINE void find_rows(const ChunkTask& task, const KvPlane& plane, const std
 // then those of V, as they stand in task.rows.
 class Lookahead {
  public:
-  Lookahead(const ChunkTask& task, int n_rows, size_t head_bytes)
-      : rows_(task.rows), n_rows_(n_rows), head_bytes_(head_bytes) {
-    const size_t row_bytes = (task.end_kv_head - task.first_kv_head) * head_bytes;
+  // k_bytes, v_bytes: of one head. v_bytes is 0 where no V follows.
+  Lookahead(const ChunkTask& task, size_t k_bytes, size_t v_bytes)
+      : rows_(task.rows),
+        n_k_(task.n_padded()),
+        n_rows_(v_bytes == 0 ? n_k_ : 2 * n_k_),
+        k_bytes_(k_bytes),
+        v_bytes_(v_bytes) {
+    const size_t row_bytes = (task.end_kv_head - task.first_kv_head) * k_bytes;
     const size_t n_blocks = kAheadBytes / (kStepRows * row_bytes);
-    distance_ = std::min(n_rows, kStepRows * static_cast<int>(std::max<size_t>(1, n_blocks)));
-    const RowsAhead first{rows_, task.first_kv_head * head_bytes};
+    distance_ = std::min(n_k_, kStepRows * static_cast<int>(std::max<size_t>(1, n_blocks)));
+    const RowsAhead first{rows_, task.first_kv_head * k_bytes};
     for (int row = 0; row < distance_; ++row) first.fetch(row, 0, row_bytes);
   }
 
   HWY_INLINE RowsAhead from(int row, int kv_head) const {
     row += distance_;
     if (row >= n_rows_) return {};
-    return {rows_ + row, kv_head * head_bytes_};
+    return {rows_ + row, kv_head * (row < n_k_ ? k_bytes_ : v_bytes_)};
   }
 
  private:
   static constexpr size_t kAheadBytes = 16384;
 
   const std::byte* const* rows_;
+  int n_k_;
   int n_rows_;
   int distance_;
-  size_t head_bytes_;
+  size_t k_bytes_;
+  size_t v_bytes_;
 };
 
 // task.scores = the scaled products. Returns the rows read.
@@ -70,7 +77,7 @@ HWY_INLINE int64_t score_rows(const ChunkTask& task, const Lookahead& lookahead)
   const int head_dim = item.kv.head_dim;
   const int group = item.n_heads / item.kv.n_kv_heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  const size_t head_bytes = static_cast<size_t>(head_dim) * sizeof(T);
+  const size_t head_bytes = packed_bytes<T>(head_dim);
   for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
     for (int row = 0; row < task.n_padded(); row += kDotRows) {
       for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "ops/kv_view.h"
+#include "tensor/formats/q8_0.h"
 
 // Loops over the registers of a tile: left as loops, GCC may keep the tile in memory.
 #ifndef TIDAL_UNROLL
@@ -43,17 +44,37 @@ inline constexpr int kDotRows = 4;           // of K
 inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
 inline constexpr int kValueVectors = 4;
 
+// Elements j, j + 1, ... of a row as floats; j a multiple of the lanes.
 template <class D>
-HWY_INLINE hn::Vec<D> load_floats(D d, const float* p) {
-  return hn::LoadU(d, p);
+HWY_INLINE hn::Vec<D> load_floats(D d, const float* row, int j) {
+  return hn::LoadU(d, row + j);
 }
 template <class D>
-HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::float16_t* p) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::float16_t* row, int j) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), row + j));
 }
 template <class D>
-HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::bfloat16_t* p) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), p));
+HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::bfloat16_t* row, int j) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), row + j));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_floats(D d, const BlockQ8_0* row, int j) {
+  const hn::Rebind<hwy::float16_t, D> d16;
+  const hn::RebindToSigned<D> di;
+  const BlockQ8_0& block = row[j / BlockQ8_0::kSize];
+  const auto scale = hn::BitCast(d16, hn::Set(hn::Rebind<uint16_t, D>(), block.scale));
+  const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), block.values + j % BlockQ8_0::kSize);
+  return hn::Mul(hn::PromoteTo(d, scale), hn::ConvertTo(d, hn::PromoteTo(di, codes)));
+}
+
+// Bytes of n elements of a row.
+template <typename T>
+HWY_INLINE size_t packed_bytes(int n) {
+  if constexpr (std::is_same_v<T, BlockQ8_0>) {
+    return static_cast<size_t>(n) * sizeof(T) / BlockQ8_0::kSize;
+  } else {
+    return static_cast<size_t>(n) * sizeof(T);
+  }
 }
 
 // Calls f with a null pointer to the element type.
@@ -66,6 +87,8 @@ HWY_INLINE void with_row_type(DType type, F&& f) {
       return f(static_cast<const hwy::bfloat16_t*>(nullptr));
     case DType::kF32:
       return f(static_cast<const float*>(nullptr));
+    case DType::kQ8_0:
+      return f(static_cast<const BlockQ8_0*>(nullptr));
     default:
       TIDAL_CHECK(false, "cache rows of type {}", dtype_name(type));
   }
@@ -122,13 +145,13 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
     for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
   }
   if (ahead.rows != nullptr) {
-    for (int r = 0; r < kDotRows; ++r) ahead.fetch(r, 0, static_cast<size_t>(n) * sizeof(T));
+    for (int r = 0; r < kDotRows; ++r) ahead.fetch(r, 0, packed_bytes<T>(n));
   }
   int j = 0;
   for (; j + kLanes <= n; j += kLanes) {
     FloatVec k[kDotRows];
     TIDAL_UNROLL
-    for (int r = 0; r < kDotRows; ++r) k[r] = load_floats(d, row[r] + j);
+    for (int r = 0; r < kDotRows; ++r) k[r] = load_floats(d, row[r], j);
     TIDAL_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       const FloatVec qv = hn::LoadU(d, q + h * n + j);
@@ -144,7 +167,7 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
         const auto qv = hn::LoadU(d8, q + h * n + j);
         TIDAL_UNROLL
         for (int r = 0; r < kDotRows; ++r) {
-          const auto product = hn::Mul(qv, load_floats(d8, row[r] + j));
+          const auto product = hn::Mul(qv, load_floats(d8, row[r], j));
           sum[h][r] = hn::Add(sum[h][r], hn::ZeroExtendVector(d, product));
         }
       }
@@ -169,11 +192,12 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
     for (int v = 0; v < kVectors; ++v) sum[h][v] = hn::LoadU(d, acc + h * n + j + v * kStep);
   }
   for (int i = 0; i < n_rows; ++i) {
-    if (ahead.rows != nullptr) ahead.fetch(i, j * sizeof(T), kVectors * kStep * sizeof(T));
-    const T* row = reinterpret_cast<const T*>(rows[i] + offset) + j;
+    if (ahead.rows != nullptr)
+      ahead.fetch(i, packed_bytes<T>(j), packed_bytes<T>(kVectors * kStep));
+    const T* row = reinterpret_cast<const T*>(rows[i] + offset);
     hn::Vec<D> value[kVectors];
     TIDAL_UNROLL
-    for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row + v * kStep);
+    for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row, j + v * kStep);
     TIDAL_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       const auto weight = hn::Set(d, p[h * stride + i]);

@@ -27,10 +27,10 @@ HWY_INLINE void bound_rows(const KvView& kv, int64_t begin, int64_t end, float* 
   const Float8 d;
   const int width = kv.n_kv_heads * kv.head_dim;
   for (int j = 0; j < width; j += static_cast<int>(hn::Lanes(d))) {
-    auto least = load_floats(d, reinterpret_cast<const T*>(kv.k_row(begin)) + j);
+    auto least = load_floats(d, reinterpret_cast<const T*>(kv.k_row(begin)), j);
     auto most = least;
     for (int64_t i = begin + 1; i < end; ++i) {
-      const auto k = load_floats(d, reinterpret_cast<const T*>(kv.k_row(i)) + j);
+      const auto k = load_floats(d, reinterpret_cast<const T*>(kv.k_row(i)), j);
       least = hn::Min(least, k);
       most = hn::Max(most, k);
     }

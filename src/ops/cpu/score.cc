@@ -27,7 +27,7 @@ namespace HWY_NAMESPACE {
 int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride) {
   find_rows(task, task.item->kv.k, task.rows);
   const KvView& kv = task.item->kv;
-  const Lookahead lookahead(task, task.n_padded(), dtype_row_bytes(kv.k.dtype, kv.head_dim));
+  const Lookahead lookahead(task, dtype_row_bytes(kv.k.dtype, kv.head_dim), 0);
   int64_t n_read = 0;
   with_row_type(task.item->kv.k.dtype, [&](auto type) HWY_ATTR {
     n_read = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
