@@ -34,22 +34,28 @@ Branches::Branches(std::shared_ptr<const Model> model, const EngineOptions& opti
 
 std::span<const float> Branches::prefill(std::span<const int32_t> tokens,
                                          const Progress& progress) {
-  TIDAL_CHECK(!tokens.empty());
   branches_.clear();
   prompt_.reset();
   prompt_.emplace(*pool_, capacity_);
+  return append(tokens, progress);
+}
+
+std::span<const float> Branches::append(std::span<const int32_t> tokens, const Progress& progress) {
+  TIDAL_CHECK(!tokens.empty() && prompt_.has_value());
+  branches_.clear();
   std::span<const float> logits;
   for (size_t done = 0; done < tokens.size();) {
     const auto chunk =
         tokens.subspan(done, std::min(tokens.size() - done, static_cast<size_t>(chunk_)));
     const bool last = done + chunk.size() == tokens.size();
     const auto n = static_cast<int32_t>(chunk.size());
+    const int64_t first = prompt_->length();
     const bool grown = prompt_->grow(n);
     TIDAL_CHECK(grown, "the capacity of {} tokens is passed", capacity_);
     batch_.clear();
     batch_.tokens.assign(chunk.begin(), chunk.end());
     batch_.sequences.push_back({.kv = &*prompt_,
-                                .first_position = static_cast<int64_t>(done),
+                                .first_position = first,
                                 .n_rows = n,
                                 .logits = last ? LogitRows::kLast : LogitRows::kNone});
     logits = decoder_->forward(batch_);
@@ -57,6 +63,12 @@ std::span<const float> Branches::prefill(std::span<const int32_t> tokens,
     if (progress) progress(static_cast<int64_t>(done), static_cast<int64_t>(tokens.size()));
   }
   return logits;
+}
+
+void Branches::truncate(int64_t length) {
+  TIDAL_CHECK(prompt_.has_value());
+  branches_.clear();
+  prompt_->truncate(length);
 }
 
 void Branches::fork(std::span<const std::shared_ptr<const AttentionMethod>> methods) {

@@ -31,6 +31,9 @@ class Branches {
   // A new prompt, by full attention; earlier branches are dropped. The logits after its last token:
   // [vocab_size], valid until the next call.
   std::span<const float> prefill(std::span<const int32_t> tokens, const Progress& progress = {});
+  // More of the prompt, or less: its first `length` tokens. Earlier branches are dropped.
+  std::span<const float> append(std::span<const int32_t> tokens, const Progress& progress = {});
+  void truncate(int64_t length);
   // A branch per method, all at the end of the prompt; earlier branches are dropped.
   void fork(std::span<const std::shared_ptr<const AttentionMethod>> methods);
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "base/check.h"
+#include "attention/registry.h"
 #include "engine/session.h"
 #include "eval/mass_meter.h"
 
@@ -79,7 +79,8 @@ class Comparison {
   Comparison(const std::shared_ptr<const Model>& model, const EngineOptions& options,
              const CalibrationProbes& probes, const CalibrationOptions& wanted, Calibration& result,
              const CalibrationReport& report)
-      : wanted_(wanted),
+      : config_(model->config()),
+        wanted_(wanted),
         result_(result),
         report_(report),
         full_layers_(layers_with(wanted.plan, LayerRole::kFull)) {
@@ -93,37 +94,69 @@ class Comparison {
     };
     for (const Probe& probe : probes.held_out_prose) add(probe, prose_);
     for (const Probe& probe : probes.held_out_retrieval) add(probe, retrieval_);
-    for (const HeldOut& probe : retrieval_) result_.full_retrieval += probe.full();
     result_.retrieval_budget = retrieval_budget(wanted.plan, prose_.front().length());
   }
 
-  // False when it was seen before or there are candidates enough.
-  bool add(const std::vector<int32_t>& select) {
-    if (full() || !seen_.insert(select).second) return false;
-    const bool own = wanted_.plan.own;
-    Candidate candidate;
-    candidate.select = select;
-    candidate.mass_prose = mean_recovered(result_.prose, full_layers_, select, own);
-    candidate.mass_retrieval = mean_recovered(result_.retrieval, full_layers_, select, own);
-    LayerPlan plan = with_selecting(wanted_.plan, select);
-    MethodOptions method;
-    method.min_context = 0;
-    method.plan = print_plan_line(plan);
-    for (HeldOut& probe : prose_) candidate.prose += probe.measure(method);
-    plan.budget = {.tokens = result_.retrieval_budget, .share_millionths = 0};
-    method.plan = print_plan_line(plan);
-    for (HeldOut& probe : retrieval_) candidate.retrieval += probe.measure(method);
-    result_.candidates.push_back(std::move(candidate));
+  // Measures those that were not seen before, as far as there is room for more.
+  void add(std::span<const std::vector<int32_t>> selects) {
+    std::vector<std::vector<int32_t>> fresh;
+    for (const std::vector<int32_t>& select : selects) {
+      const int64_t n = std::ssize(result_.candidates) + std::ssize(fresh);
+      if (n < wanted_.max_candidates && seen_.insert(select).second) fresh.push_back(select);
+    }
+    const std::span<const std::vector<int32_t>> all = fresh;
+    for (size_t first = 0; first < all.size(); first += HeldOut::kMaxMethods) {
+      add_group(all.subspan(first, std::min<size_t>(all.size() - first, HeldOut::kMaxMethods)));
+    }
     std::sort(result_.candidates.begin(), result_.candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.score() < b.score(); });
-    report_("comparing", std::ssize(result_.candidates), wanted_.max_candidates);
-    return true;
   }
 
   bool full() const { return std::ssize(result_.candidates) >= wanted_.max_candidates; }
   const Candidate& best() const { return result_.candidates.front(); }
 
  private:
+  using Methods = std::vector<std::shared_ptr<const AttentionMethod>>;
+
+  void add_group(std::span<const std::vector<int32_t>> selects) {
+    Methods at_budget;
+    Methods at_retrieval_budget;
+    std::vector<Candidate> group(selects.size());
+    for (size_t i = 0; i < selects.size(); ++i) {
+      group[i].select = selects[i];
+      const bool own = wanted_.plan.own;
+      group[i].mass_prose = mean_recovered(result_.prose, full_layers_, selects[i], own);
+      group[i].mass_retrieval = mean_recovered(result_.retrieval, full_layers_, selects[i], own);
+      LayerPlan plan = with_selecting(wanted_.plan, selects[i]);
+      at_budget.push_back(method_of(plan));
+      plan.budget = {.tokens = result_.retrieval_budget, .share_millionths = 0};
+      at_retrieval_budget.push_back(method_of(plan));
+    }
+    const auto on_token = [&] {
+      report_("comparing", std::ssize(result_.candidates), wanted_.max_candidates);
+    };
+    for (HeldOut& probe : prose_) {
+      const std::vector<HeldOutFigures> figures = probe.measure(at_budget, on_token);
+      for (size_t i = 0; i < group.size(); ++i) group[i].prose += figures[i + 1];
+    }
+    HeldOutFigures full;
+    for (HeldOut& probe : retrieval_) {
+      const std::vector<HeldOutFigures> figures = probe.measure(at_retrieval_budget, on_token);
+      full += figures[0];
+      for (size_t i = 0; i < group.size(); ++i) group[i].retrieval += figures[i + 1];
+    }
+    result_.full_retrieval = full;
+    result_.candidates.insert(result_.candidates.end(), group.begin(), group.end());
+  }
+
+  std::shared_ptr<const AttentionMethod> method_of(const LayerPlan& plan) const {
+    MethodOptions method;
+    method.min_context = 0;
+    method.plan = print_plan_line(plan);
+    return make_method(method, config_.n_layers, config_.n_heads, config_.n_kv_heads);
+  }
+
+  const Config& config_;
   const CalibrationOptions& wanted_;
   Calibration& result_;
   const CalibrationReport& report_;
@@ -168,17 +201,19 @@ std::vector<std::vector<int32_t>> neighbours(const LayerPlan& plan,
 void compare(Comparison& comparison, const CalibrationOptions& wanted, const Calibration& result) {
   constexpr size_t kBestOfMixture = 3;
   const std::vector<int32_t> full = layers_with(wanted.plan, LayerRole::kFull);
+  std::vector<std::vector<int32_t>> first;
   for (const double weight : {0.0, 0.5, 1.0}) {
     const RecoveredMass mass = mix(result.prose, result.retrieval, weight);
     for (const LayerChoice& choice :
          choose_layers(mass, full, wanted.n_select, wanted.plan.own, kBestOfMixture)) {
-      comparison.add(choice.select);
+      first.push_back(choice.select);
     }
   }
-  comparison.add(evenly_spaced(wanted.plan, wanted.n_select));
+  first.push_back(evenly_spaced(wanted.plan, wanted.n_select));
+  comparison.add(first);
   for (std::vector<int32_t> from; !comparison.full() && from != comparison.best().select;) {
     from = comparison.best().select;
-    for (const std::vector<int32_t>& moved : neighbours(wanted.plan, from)) comparison.add(moved);
+    comparison.add(neighbours(wanted.plan, from));
   }
 }
 

@@ -5,8 +5,7 @@
 //    (layer_choice.h): plain text favours other layers than retrieval does.
 // 3. Each of them, and evenly spaced layers, runs held-out probes through the decode path and is
 //    compared with full attention; then the best one's neighbours, until none is better.
-// Memory: the caches of the held-out probes and full attention's logits of their answers. Reports
-// after every chunk and every candidate; a report that throws ends the work.
+// Memory: the caches of the held-out probes. Reports often; a report that throws ends the work.
 #pragma once
 
 #include <cstdint>

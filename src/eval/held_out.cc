@@ -4,15 +4,25 @@
 #include <cmath>
 #include <utility>
 
+#include "attention/registry.h"
+#include "base/check.h"
 #include "base/fail.h"
 
 namespace tidal {
 namespace {
 
-MethodOptions full_attention() {
+std::shared_ptr<const AttentionMethod> full_attention(const Config& config) {
   MethodOptions method;
   method.name = "full";
-  return method;
+  return make_method(method, config.n_layers, config.n_heads, config.n_kv_heads);
+}
+
+int64_t longest_answer(const Probe& probe) {
+  size_t longest = 0;
+  for (const Question& question : probe.questions) {
+    longest = std::max(longest, question.answer.size());
+  }
+  return static_cast<int64_t>(longest);
 }
 
 }  // namespace
@@ -31,50 +41,68 @@ HeldOutFigures& HeldOutFigures::operator+=(const HeldOutFigures& other) {
 
 HeldOut::HeldOut(const std::shared_ptr<const Model>& model, const EngineOptions& options,
                  Probe probe, const Progress& progress)
-    : probe_(std::move(probe)), session_(model, options, full_attention(), probe_.max_length()) {
-  session_.prefill(probe_.context, progress);
-  full_ = answer_all(full_attention(), [&](size_t, int32_t, std::span<const float> logits) {
-    if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); })) {
-      fail(ErrorCode::kCorrupt, "{} gave logits that are not numbers: is the file damaged?",
-           model->path());
-    }
-    full_logits_.insert(full_logits_.end(), logits.begin(), logits.end());
-  });
+    : probe_(std::move(probe)),
+      full_(full_attention(model->config())),
+      branches_(model, options, kMaxMethods + 1, probe_.max_length(), longest_answer(probe_)) {
+  branches_.prefill(probe_.context, progress);
 }
 
-HeldOutFigures HeldOut::measure(const MethodOptions& method) {
-  double sum = 0;
-  const auto add = [&](size_t index, int32_t answer, std::span<const float> logits) {
-    distribution_.set(std::span(full_logits_).subspan(index * logits.size(), logits.size()));
-    sum += distribution_.compare(logits, answer).kld;
-  };
-  HeldOutFigures figures = answer_all(method, add);
-  figures.divergence = sum / static_cast<double>(figures.tokens);
-  return figures;
-}
-
-HeldOutFigures HeldOut::answer_all(const MethodOptions& method, const OnLogits& on_logits) {
-  session_.set_method(method);
-  HeldOutFigures figures;
+std::vector<HeldOutFigures> HeldOut::measure(
+    std::span<const std::shared_ptr<const AttentionMethod>> methods,
+    const std::function<void()>& on_token) {
+  TIDAL_CHECK(std::ssize(methods) <= kMaxMethods);
+  std::vector<std::shared_ptr<const AttentionMethod>> all = {full_};
+  all.insert(all.end(), methods.begin(), methods.end());
+  std::vector<HeldOutFigures> figures(all.size());
   for (const Question& question : probe_.questions) {
-    session_.truncate(std::ssize(probe_.context));
+    branches_.truncate(length());
     const std::span<const TokenId> prompt = question.prompt;
-    if (prompt.size() > 1) session_.prefill(prompt.first(prompt.size() - 1));
-    bool recovered = true;
-    TokenId token = prompt.back();
-    for (const TokenId answer : question.answer) {
-      const std::span<const float> logits = session_.decode(token);
-      on_logits(static_cast<size_t>(figures.tokens), answer, logits);
-      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-      recovered = recovered && best == answer;
-      ++figures.tokens;
-      token = answer;
+    if (prompt.size() > 1) branches_.append(prompt.first(prompt.size() - 1));
+    branches_.fork(all);
+    answer(question, figures, on_token);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const RowsReport rows = branches_.rows(static_cast<int32_t>(i));
+      figures[i].rows.read += rows.read;
+      figures[i].rows.total += rows.total;
     }
-    ++figures.answers;
-    figures.recovered += recovered ? 1 : 0;
   }
-  figures.rows = session_.rows();
+  for (HeldOutFigures& of : figures) of.divergence /= static_cast<double>(of.tokens);
   return figures;
+}
+
+void HeldOut::answer(const Question& question, std::span<HeldOutFigures> figures,
+                     const std::function<void()>& on_token) {
+  std::vector<bool> recovered(figures.size(), true);
+  std::vector<Branches::Step> steps(figures.size());
+  TokenId token = question.prompt.back();
+  for (const TokenId expected : question.answer) {
+    for (size_t i = 0; i < steps.size(); ++i) steps[i] = {static_cast<int32_t>(i), token};
+    compare(branches_.decode(steps), expected, figures, recovered);
+    token = expected;
+    on_token();
+  }
+  for (size_t i = 0; i < figures.size(); ++i) {
+    ++figures[i].answers;
+    figures[i].recovered += recovered[i] ? 1 : 0;
+  }
+}
+
+// One token of every method, logits: [n_methods, vocab_size]; sums divergences.
+void HeldOut::compare(std::span<const float> logits, TokenId expected,
+                      std::span<HeldOutFigures> figures, std::vector<bool>& recovered) {
+  const size_t vocab_size = logits.size() / figures.size();
+  if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); })) {
+    fail(ErrorCode::kCorrupt, "{} gave logits that are not numbers: is the file damaged?",
+         branches_.model().path());
+  }
+  distribution_.set(logits.first(vocab_size));
+  for (size_t i = 0; i < figures.size(); ++i) {
+    const auto own = logits.subspan(i * vocab_size, vocab_size);
+    figures[i].divergence += distribution_.compare(own, expected).kld;
+    ++figures[i].tokens;
+    const auto best = std::max_element(own.begin(), own.end()) - own.begin();
+    recovered[i] = recovered[i] && best == expected;
+  }
 }
 
 }  // namespace tidal

@@ -1,8 +1,8 @@
 // HeldOut: one probe behind a dense prompt, on which plans are compared with full attention.
 //
-// Owns a session that holds the probe's context, and full attention's logits of the answers'
-// tokens. Each question's last prompt token and its answer go through the decode path, the
-// answer as given, whatever the model would have said. Not thread-safe.
+// Owns the cache of the probe's context. Each question's last prompt token and its answer go
+// through the decode path, the answer as given, whatever the model would have said; all methods
+// and full attention go side by side, so the weights are read once for all. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/session.h"
+#include "eval/branches.h"
 #include "eval/divergence.h"
 #include "eval/probe.h"
 #include "model/model.h"
@@ -19,7 +19,7 @@
 
 namespace tidal {
 
-// Divergence of decoded tokens from full attention, KL(full || plan) in nats, and answers.
+// Divergence of decoded tokens from full attention, KL(full || method) in nats, and answers.
 struct HeldOutFigures {
   double divergence = 0;  // mean over the answers' tokens
   int64_t tokens = 0;
@@ -32,23 +32,29 @@ struct HeldOutFigures {
 
 class HeldOut {
  public:
-  // Runs the context and full attention's answers.
+  static constexpr int32_t kMaxMethods = 15;  // measured at once
+
+  // Runs the context.
   HeldOut(const std::shared_ptr<const Model>& model, const EngineOptions& options, Probe probe,
           const Progress& progress);
 
-  const HeldOutFigures& full() const { return full_; }
-  HeldOutFigures measure(const MethodOptions& method);
+  // What each method and, first, full attention does; on_token is called after every token. Throws
+  // Error(kCorrupt) when the model gives no numbers.
+  std::vector<HeldOutFigures> measure(
+      std::span<const std::shared_ptr<const AttentionMethod>> methods,
+      const std::function<void()>& on_token);
   int64_t length() const { return std::ssize(probe_.context); }
 
  private:
-  using OnLogits = std::function<void(size_t index, int32_t answer, std::span<const float> logits)>;
-  HeldOutFigures answer_all(const MethodOptions& method, const OnLogits& on_logits);
+  void answer(const Question& question, std::span<HeldOutFigures> figures,
+              const std::function<void()>& on_token);
+  void compare(std::span<const float> logits, TokenId expected, std::span<HeldOutFigures> figures,
+               std::vector<bool>& recovered);
 
   Probe probe_;
-  Session session_;
-  std::vector<float> full_logits_;  // [answer tokens, vocab_size]
-  FullDistribution distribution_;   // of the token at hand
-  HeldOutFigures full_;
+  std::shared_ptr<const AttentionMethod> full_;
+  Branches branches_;
+  FullDistribution distribution_;  // of the token at hand
 };
 
 }  // namespace tidal
