@@ -11,7 +11,9 @@ AttentionRunner::AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_
       max_context_(max_context),
       max_sequences_(max_sequences),
       scores_(backend.allocate(static_cast<size_t>(max_sequences) * static_cast<size_t>(n_heads) *
-                               static_cast<size_t>(max_context) * sizeof(float))) {
+                               static_cast<size_t>(max_context) * sizeof(float))),
+      log_sum_exp_(backend.allocate(static_cast<size_t>(max_sequences) *
+                                    static_cast<size_t>(n_heads) * sizeof(float))) {
   const auto n = static_cast<size_t>(max_sequences);
   steps_.reserve(n);
   attend_.reserve(n);
@@ -78,12 +80,19 @@ void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState&
   float* scores =
       scores_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_ * max_context_;
   TopKItem& top_k = step.top_k;
+  // Pooled probabilities need it, and it is cheap to have while the scores are in the cache.
+  float* log_sum_exp = nullptr;
+  if (step.scores == LayerStep::Scores::kRows && top_k.pooling == Pooling::kSoftmax &&
+      top_k.scope != HeadScope::kQueryHead) {
+    log_sum_exp = log_sum_exp_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_;
+  }
   top_k.scores = scores;
   top_k.n_heads = n_heads_;
   top_k.n_kv_heads = kv.n_kv_heads;
   top_k.n_rows = kv.length;
   top_k.n_candidates = (kv.length + top_k.candidate_rows - 1) / top_k.candidate_rows;
   top_k.selection = &step.picks;
+  top_k.log_sum_exp = log_sum_exp;
   top_k_.push_back(top_k);
   if (step.scores == LayerStep::Scores::kBounds) {
     const auto index = static_cast<size_t>(layer);
@@ -96,9 +105,10 @@ void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState&
     score_pages_.push_back({attend.q, bounds, n_heads_, kv.n_kv_heads, kv.head_dim,
                             top_k.n_candidates, scores, &state.rows});
   } else if (step.read_picks) {
-    score_.push_back({attend.q, n_heads_, kv, scores, &state.rows});
+    score_.push_back({attend.q, n_heads_, kv, scores, &state.rows, log_sum_exp});
   } else {
     attend.scores = scores;
+    attend.log_sum_exp = log_sum_exp;
   }
 }
 

@@ -43,6 +43,7 @@ class AttentionRunner {
   int64_t max_context_;
   int32_t max_sequences_;
   Buffer scores_;                 // [max_sequences, n_heads, max_context]
+  Buffer log_sum_exp_;            // [max_sequences, n_heads]
   std::vector<LayerStep> steps_;  // [max_sequences] of the items that decode
   std::vector<AttendItem> attend_;
   std::vector<AttendItem> attend_picks_;

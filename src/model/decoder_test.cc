@@ -216,7 +216,8 @@ INSTANTIATE_TEST_SUITE_P(Settings, DecoderTest,
                          testing::Values(Setting{"reference", "deep", DType::kF32},
                                          Setting{"cpu", "deep", DType::kF32},
                                          Setting{"cpu", "deep", DType::kF16},
-                                         Setting{"cpu", "smollm2-135m", DType::kF16}),
+                                         Setting{"cpu", "smollm2-135m", DType::kF16},
+                                         Setting{"cpu", "smollm2-135m", DType::kQ8_0}),
                          [](const auto& test) {
                            std::string name(test.param.backend);
                            name += test.param.model == "deep" ? "_tiny_" : "_smollm2_shape_";

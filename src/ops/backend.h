@@ -65,6 +65,7 @@ struct ScoreItem {
   KvView kv;
   float* scores = nullptr;  // [n_heads, kv.length]
   RowsRead* rows = nullptr;
+  float* log_sum_exp = nullptr;  // null, or [n_heads] over all rows
 };
 
 // Quest: element-wise minimum and maximum of K over fixed pages of `page_rows` positions.
@@ -92,7 +93,8 @@ struct ScorePagesItem {
 // the last max(recent, 1) candidates are always in and count in the budget. A candidate stands for
 // candidate_rows consecutive positions (1, or a Quest page; the last one ends at n_rows).
 struct TopKItem {
-  const float* scores = nullptr;  // [n_heads, n_candidates]
+  const float* scores = nullptr;       // [n_heads, n_candidates]
+  const float* log_sum_exp = nullptr;  // null, or [n_heads] of the scores, which saves finding it
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int64_t n_candidates = 0;

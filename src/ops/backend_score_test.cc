@@ -44,8 +44,18 @@ TEST_P(ScoreTest, EqualsTheDefinitionAndReadsKOnly) {
       const Floats q = random_query(shape, 1);
       Floats scores;
       RowsRead rows{.k = 3, .v = 5};
-      const ScoreItem item = score_item(cache, q, scores, rows);
+      ScoreItem item = score_item(cache, q, scores, rows);
+      Floats log_sum_exp(static_cast<size_t>(shape.n_heads), NAN);
+      item.log_sum_exp = log_sum_exp.data();
       backend->score({&item, 1});
+      for (int32_t h = 0; h < shape.n_heads; ++h) {
+        double total = 0.0;
+        for (int64_t i = 0; i < n; ++i) {
+          total += std::exp(double{scores[static_cast<size_t>(h * n + i)]});
+        }
+        EXPECT_NEAR(log_sum_exp[static_cast<size_t>(h)], std::log(total), 2e-6 * (1 + std::log(n)))
+            << describe(shape) << ", " << n << " rows";
+      }
       EXPECT_LE(relative_error(scores, naive_scores(cache, q)), kTolerance)
           << describe(shape) << ", " << n << " rows";
       EXPECT_EQ(rows.k, 3 + n * shape.n_kv_heads);

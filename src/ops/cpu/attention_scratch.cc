@@ -5,6 +5,7 @@
 #include "ops/cpu/attend_decode.h"
 #include "ops/cpu/attend_prefill.h"
 #include "ops/cpu/decode_plan.h"
+#include "ops/cpu/score.h"
 #include "ops/cpu/top_k.h"
 
 namespace tidal::cpu {
@@ -25,6 +26,7 @@ void AttentionScratch::reserve(const BackendLimits& limits, int n_threads) {
   wave_rows_ = std::max(wave_rows_, limits.max_context);
   reserve_decode(*this, limits, n_threads);
   reserve_prefill(*this, limits, n_threads);
+  reserve_score(*this, limits);
   reserve_top_k(*this, limits, n_threads);
 }
 

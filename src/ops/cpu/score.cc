@@ -2,6 +2,8 @@
 // core that reads 40 GB/s: 29 to 31 GB/s, 72 to 78 %, for 32/8 heads of 128; 20 to 23 GB/s, 50 to
 // 58 %, for 9/3 heads of 64, where adding up the lanes of each product weighs more.
 
+#include "ops/cpu/score.h"
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -18,13 +20,15 @@
 
 #include "ops/cpu/decode_chunk-inl.h"
 #include "ops/cpu/kv_rows-inl.h"
+#include "ops/cpu/moments-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
-// Scores of the chunk, [n_heads, n_rows of all chunks]. Returns the rows read.
-int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride) {
+// Scores of the chunk, [n_heads, n_rows of all chunks]; moments: null or [n_heads]. Returns the
+// rows read.
+int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride, Moments* moments) {
   find_rows(task, task.item->kv.k, task.rows);
   const KvView& kv = task.item->kv;
   const Lookahead lookahead(task, dtype_row_bytes(kv.k.dtype, kv.head_dim), 0);
@@ -34,6 +38,7 @@ int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride) {
   });
   for (int32_t h = 0; h < task.item->n_heads; ++h) {
     std::copy_n(task.scores + h * kChunkRows, task.n_rows, scores + h * stride + task.begin);
+    if (moments != nullptr) moments[h] = measure_scores(task.scores + h * kChunkRows, task.n_rows);
   }
   return n_read;
 }
@@ -47,6 +52,11 @@ namespace tidal::cpu {
 
 HWY_EXPORT(score_chunk);
 
+void reserve_score(AttentionScratch& scratch, const BackendLimits& limits) {
+  scratch.get<Moments>(Area::kMoments,
+                       limits.max_sequences * chunk_count(limits.max_context) * limits.n_heads);
+}
+
 void score(ThreadPool& pool, AttentionScratch& scratch, std::span<const ScoreItem> items) {
   int64_t* first_task = scratch.get<int64_t>(Area::kTasks, static_cast<int64_t>(items.size()) + 1);
   first_task[0] = 0;
@@ -59,6 +69,8 @@ void score(ThreadPool& pool, AttentionScratch& scratch, std::span<const ScoreIte
   }
   const int64_t worker_bytes = chunk_bytes(max_heads);
   std::byte* workers = scratch.get<std::byte>(Area::kWorker, pool.size() * worker_bytes);
+  // [tasks, max_heads]
+  auto* moments = scratch.get<Moments>(Area::kMoments, first_task[items.size()] * max_heads);
   pool.run(first_task[items.size()], [&](int64_t i, int worker) {
     const int64_t* after = std::upper_bound(first_task, first_task + items.size() + 1, i);
     const ScoreItem& item = items[static_cast<size_t>(after - first_task) - 1];
@@ -68,9 +80,16 @@ void score(ThreadPool& pool, AttentionScratch& scratch, std::span<const ScoreIte
     task.n_rows = static_cast<int>(std::min(kChunkRows, walk.n - task.begin));
     task.end_kv_head = item.kv.n_kv_heads;
     set_memory(task, workers + worker * worker_bytes);
+    Moments* own = item.log_sum_exp == nullptr ? nullptr : moments + i * max_heads;
     add_rows(item.rows,
-             {.k = HWY_DYNAMIC_DISPATCH(score_chunk)(task, item.scores, item.kv.length)});
+             {.k = HWY_DYNAMIC_DISPATCH(score_chunk)(task, item.scores, item.kv.length, own)});
   });
+  for (size_t i = 0; i < items.size(); ++i) {
+    for (int32_t h = 0; items[i].log_sum_exp != nullptr && h < items[i].n_heads; ++h) {
+      items[i].log_sum_exp[h] = merge_moments(moments + first_task[i] * max_heads + h,
+                                              first_task[i + 1] - first_task[i], max_heads);
+    }
+  }
 }
 
 }  // namespace tidal::cpu

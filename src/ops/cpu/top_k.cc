@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "ops/cpu/attention_kernels.h"
+#include "ops/cpu/moments.h"
 #include "ops/cpu/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -25,6 +26,7 @@
 #include <hwy/highway.h>
 
 #include "ops/cpu/exp-inl.h"
+#include "ops/cpu/moments-inl.h"
 
 #ifndef TIDAL_OPS_CPU_TOP_K_ONCE
 #define TIDAL_OPS_CPU_TOP_K_ONCE
@@ -35,11 +37,6 @@ inline constexpr int kBinBits = 12;  // sign, exponent and three bits of the man
 inline constexpr int kBins = 1 << kBinBits;
 inline constexpr int kRefineBits = 10;  // two more rounds of these make 32
 inline constexpr int64_t kSlack = 16;   // elements a compressing store may write beyond the end
-
-struct Moments {
-  float maximum;
-  float total;  // sum of exp(score - maximum)
-};
 
 struct ListWork {
   const TopKItem* item = nullptr;
@@ -53,9 +50,12 @@ struct ListWork {
   const float* pooled = nullptr;   // [n_candidates]
   float* pool_into = nullptr;      // the same, or null: one head's scores as they are
   Moments* moments = nullptr;      // [n_heads, n_chunks]
-  float* log_sum_exp = nullptr;    // [n_heads]
+  float* log_sum_exp = nullptr;    // [n_heads], found here; null where the item gives them
   uint32_t* histograms = nullptr;  // [n_chunks, kBins]
+  const float* shift = nullptr;    // [n_heads] log-sum-exp
   int64_t n_chunks = 0;
+
+  bool measured() const { return probabilities && log_sum_exp != nullptr; }
 };
 
 }  // namespace tidal::cpu
@@ -87,23 +87,7 @@ HWY_INLINE hn::Vec<KeyTag> keys_of(hn::Vec<FloatTag> scores) {
 }
 
 void measure_chunk(const float* scores, int64_t n, Moments* moments) {
-  const FloatTag d;
-  float maximum = -std::numeric_limits<float>::infinity();
-  int64_t i = 0;
-  if (n >= kLanes) {
-    auto top = hn::LoadU(d, scores);
-    for (i = kLanes; i + kLanes <= n; i += kLanes) top = hn::Max(top, hn::LoadU(d, scores + i));
-    maximum = hn::GetLane(hn::MaxOfLanes(d, top));
-  }
-  for (; i < n; ++i) maximum = std::max(maximum, scores[i]);
-  const auto shift = hn::Set(d, maximum);
-  auto sum = hn::Zero(d);
-  for (i = 0; i < n; i += kLanes) {
-    const auto inside = hn::FirstN(d, static_cast<size_t>(std::min<int64_t>(n - i, kLanes)));
-    const auto e = fast_exp(d, hn::Sub(hn::MaskedLoad(inside, d, scores + i), shift));
-    sum = hn::Add(sum, hn::IfThenElseZero(inside, e));
-  }
-  *moments = {maximum, hn::GetLane(hn::SumOfLanes(d, sum))};
+  *moments = measure_scores(scores, n);
 }
 
 // Pools candidates [begin, end) and counts those that compete.
@@ -119,7 +103,7 @@ void pool_chunk(const ListWork& work, int64_t begin, int64_t end, uint32_t* hist
       for (int32_t h = 0; h < work.n_heads; ++h) {
         const auto score = hn::MaskedLoad(inside, d, scores + h * n + c);
         pooled = work.probabilities
-                     ? hn::Add(pooled, fast_exp(d, hn::Sub(score, hn::Set(d, work.log_sum_exp[h]))))
+                     ? hn::Add(pooled, fast_exp(d, hn::Sub(score, hn::Set(d, work.shift[h]))))
                      : hn::Max(pooled, score);
       }
       hn::BlendedStore(pooled, inside, d, work.pool_into + c);
@@ -301,7 +285,12 @@ std::span<ListWork> plan_lists(AttentionScratch& scratch, std::span<const TopKIt
       work.probabilities = item.pooling == Pooling::kSoftmax;
       work.pooled = work.pool_into = pooled;
       pooled += item.n_candidates;
-      work.log_sum_exp = pooled;
+      work.shift = pooled;
+      if (item.log_sum_exp != nullptr) {
+        work.shift = item.log_sum_exp + work.first_head;
+      } else {
+        work.log_sum_exp = pooled;
+      }
       pooled += work.n_heads;
       work.moments = moments;
       moments += work.n_heads * work.n_chunks;
@@ -327,7 +316,7 @@ void for_chunks(ThreadPool& pool, std::span<const ListWork> works, F&& f) {
 // The log-sum-exp of every head of the lists that pool probabilities.
 void measure_heads(ThreadPool& pool, std::span<const ListWork> works) {
   for_chunks(pool, works, [](const ListWork& work, int64_t begin, int64_t end, int64_t chunk) {
-    if (!work.probabilities) return;
+    if (!work.measured()) return;
     for (int32_t h = 0; h < work.n_heads; ++h) {
       const float* scores = work.item->scores + (work.first_head + h) * work.item->n_candidates;
       HWY_DYNAMIC_DISPATCH(measure_chunk)
@@ -336,28 +325,22 @@ void measure_heads(ThreadPool& pool, std::span<const ListWork> works) {
   });
   pool.run(static_cast<int64_t>(works.size()), [&](int64_t task, int) {
     const ListWork& work = works[static_cast<size_t>(task)];
-    if (!work.probabilities) return;
+    if (!work.measured()) return;
     for (int32_t h = 0; h < work.n_heads; ++h) {
-      const std::span<const Moments> parts(work.moments + h * work.n_chunks,
-                                           static_cast<size_t>(work.n_chunks));
-      float maximum = -std::numeric_limits<float>::infinity();
-      for (const Moments& part : parts) maximum = std::max(maximum, part.maximum);
-      float total = 0;
-      for (const Moments& part : parts) total += part.total * std::exp(part.maximum - maximum);
-      work.log_sum_exp[h] = maximum + std::log(total);
+      work.log_sum_exp[h] = merge_moments(work.moments + h * work.n_chunks, work.n_chunks, 1);
     }
   });
 }
 
 void top_k_wave(ThreadPool& pool, AttentionScratch& scratch, std::span<const TopKItem> items) {
   const std::span<const ListWork> works = plan_lists(scratch, items);
-  bool probabilities = false;
+  bool measured = false;
   int64_t most = 0;
   for (const ListWork& work : works) {
-    probabilities |= work.probabilities;
+    measured |= work.measured();
     most = std::max(most, work.item->n_candidates);
   }
-  if (probabilities) measure_heads(pool, works);
+  if (measured) measure_heads(pool, works);
   for_chunks(pool, works, [](const ListWork& work, int64_t begin, int64_t end, int64_t chunk) {
     HWY_DYNAMIC_DISPATCH(pool_chunk)(work, begin, end, work.histograms + chunk * kBins);
   });

@@ -131,6 +131,13 @@ void score(const ScoreItem& item, Workspace& workspace) {
       }
     }
   }
+  for (int32_t head = 0; item.log_sum_exp != nullptr && head < item.n_heads; ++head) {
+    const float* scores = item.scores + head * kv.length;
+    const double largest = double{*std::max_element(scores, scores + kv.length)};
+    double total = 0.0;
+    for (int64_t i = 0; i < kv.length; ++i) total += std::exp(double{scores[i]} - largest);
+    item.log_sum_exp[head] = static_cast<float>(largest + std::log(total));
+  }
   if (item.rows != nullptr) *item.rows += read;
 }
 
