@@ -180,7 +180,9 @@ TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
   const auto full = method("");
   AttentionState full_state = state(*full);
   for (const int32_t token : decoded) decoder_.step(kv, token, full.get(), &full_state);
-  EXPECT_LT(max_difference(cache_rows(kv, last_layer, n_prompt, n_all), expected), 2e-2);
+  // In q8_0 that is a code more or less here and there.
+  const double tolerance = GetParam().cache_type == DType::kQ8_0 ? 5e-2 : 2e-2;
+  EXPECT_LT(max_difference(cache_rows(kv, last_layer, n_prompt, n_all), expected), tolerance);
 }
 
 TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
