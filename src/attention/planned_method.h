@@ -12,12 +12,14 @@
 
 #include "attention/layer_plan.h"
 #include "attention/method.h"
+#include "attention/min_context.h"
 
 namespace tidal {
 
 struct MethodContext {
   LayerPlan plan;           // as asked for, budget and correction stride overridden
-  int64_t min_context = 0;  // below it everything is read
+  int64_t min_context = 0;  // below it everything is read; -1: the method's default
+  int64_t row_bytes = kTypicalRowBytes;
   HeadCounts heads;
 };
 
@@ -25,8 +27,11 @@ class PlannedMethod : public AttentionMethod {
  public:
   // `keys`: the keys of the plan line this method heeds; what they name outlives the method.
   PlannedMethod(std::string_view name, std::span<const std::string_view> keys,
-                const MethodContext& context)
-      : name_(name), keys_(keys), plan_(context.plan), min_context_(context.min_context) {}
+                const MethodContext& context, int64_t min_context = kDefaultMinContext)
+      : name_(name),
+        keys_(keys),
+        plan_(context.plan),
+        min_context_(context.min_context < 0 ? min_context : context.min_context) {}
 
   std::string_view name() const override { return name_; }
   std::string plan_line() const override { return print_plan_line(plan_, keys_); }

@@ -65,7 +65,8 @@ LayerPlan plan_for(const MethodOptions& options, std::string_view default_plan, 
 std::span<const std::string_view> method_names() { return kNames; }
 
 std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options, int32_t n_layers,
-                                                   int32_t n_heads, int32_t n_kv_heads) {
+                                                   int32_t n_heads, int32_t n_kv_heads,
+                                                   int64_t row_bytes) {
   const MethodEntry& entry = find_method(options.name);
   MethodContext context;
   context.heads = {n_heads, n_kv_heads};
@@ -80,7 +81,8 @@ std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options,
     fail(ErrorCode::kInvalidArgument, "--min-context is {}, give a length, or 0 for none",
          options.min_context);
   }
-  context.min_context = options.min_context < 0 ? kDefaultMinContext : options.min_context;
+  context.min_context = options.min_context;
+  context.row_bytes = row_bytes;
   return entry.make(context);
 }
 

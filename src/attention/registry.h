@@ -7,14 +7,10 @@
 #include <string_view>
 
 #include "attention/method.h"
+#include "attention/min_context.h"
 #include "tidal/options.h"
 
 namespace tidal {
-
-// Below this many rows everything is read unless --min-context says otherwise: scoring and
-// gathering cost more than reading a short cache through. Measured crossover of SmolLM2-135M with
-// K = 512 (docs/performance.md); larger models pass it later.
-inline constexpr int64_t kDefaultMinContext = 1024;
 
 std::span<const std::string_view> method_names();
 
@@ -24,7 +20,9 @@ std::span<const std::string_view> method_names();
 // Every method takes any plan and heeds the keys it knows: full none; window budget, sinks,
 // correct; quest full, budget, page, correct; oracle full, budget, scope, pool, sinks, recent,
 // correct. So one --plan serves a comparison. plan_line() of the result says what is in force.
+// row_bytes (K and V of a position in one layer) decides the default of --min-context.
 std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options, int32_t n_layers,
-                                                   int32_t n_heads, int32_t n_kv_heads);
+                                                   int32_t n_heads, int32_t n_kv_heads,
+                                                   int64_t row_bytes = kTypicalRowBytes);
 
 }  // namespace tidal

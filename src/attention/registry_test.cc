@@ -113,8 +113,12 @@ TEST(Registry, TheCorrectionStrideComesFromOptionOrPlan) {
 
 TEST(Registry, ShortContextsAreDense) {
   MethodOptions options = options_of("tidal", "budget:64");
-  EXPECT_TRUE(make(options)->dense(kDefaultMinContext - 1));
-  EXPECT_FALSE(make(options)->dense(kDefaultMinContext));
+  const int64_t crossover = default_min_context(parse_plan_line("budget:64", 30), kTypicalRowBytes);
+  EXPECT_TRUE(make(options)->dense(crossover - 1));
+  EXPECT_FALSE(make(options)->dense(crossover));
+  const auto window = make(options_of("window", "budget:64 sinks:4"));
+  EXPECT_TRUE(window->dense(kDefaultMinContext - 1));
+  EXPECT_FALSE(window->dense(kDefaultMinContext));
   options.min_context = 0;
   EXPECT_TRUE(make(options)->dense(64)) << "within the budget";
   EXPECT_FALSE(make(options)->dense(65));

@@ -13,7 +13,9 @@ constexpr std::array<std::string_view, 9> kKeys = {"full",  "select", "budget", 
 
 class TidalMethod final : public PlannedMethod {
  public:
-  explicit TidalMethod(const MethodContext& context) : PlannedMethod("tidal", kKeys, context) {}
+  explicit TidalMethod(const MethodContext& context)
+      : PlannedMethod("tidal", kKeys, context,
+                      default_min_context(context.plan, context.row_bytes)) {}
 
   AttentionState make_state(const AttentionShape& shape) const override {
     AttentionState state(shape);

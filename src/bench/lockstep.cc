@@ -44,7 +44,7 @@ Lockstep::Lockstep(std::shared_ptr<const Model> model, Backend& backend,
 
 void Lockstep::start(int32_t n, const MethodOptions& method) {
   TIDAL_CHECK(n >= 1 && static_cast<size_t>(n) <= kvs_.size(), "{} sequences", n);
-  method_ = method_for(model(), method, chunk_);
+  method_ = method_for(model(), method, pool_.bytes_per_token(), chunk_);
   states_.clear();
   for (int32_t i = 0; i < n; ++i) {
     states_.push_back(method_->make_state(decoder_.attention_shape()));

@@ -68,8 +68,9 @@ Json describe(const Flags& flags, const Model& model) {
   const Config& config = model.config();
   const Tokenizer tokenizer = load_tokenizer(model);
   const bool has_template = load_chat_template(model, tokenizer).has_value();
-  const auto method = method_for(model, flags.model.method, flags.model.engine.prefill_chunk);
   const size_t per_token = cache_bytes_per_token(config, flags.model.engine);
+  const auto method =
+      method_for(model, flags.model.method, per_token, flags.model.engine.prefill_chunk);
   Json memory = Json::array();
   std::set<int64_t> contexts = kContexts;
   if (flags.model.engine.context_size > 0) contexts.insert(flags.model.engine.context_size);

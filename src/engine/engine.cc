@@ -75,7 +75,7 @@ class Engine::Impl {
     const auto n_prompt = static_cast<int64_t>(request.prompt.size());
     check_fits(request, n_prompt);
     std::shared_ptr<const AttentionMethod> method =
-        method_for(*model_, request.attention, limits_.prefill_chunk);
+        method_for(*model_, request.attention, pool_.bytes_per_token(), limits_.prefill_chunk);
     AttentionShape shape = decoder_.attention_shape();
     shape.max_length = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
 

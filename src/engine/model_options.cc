@@ -46,10 +46,12 @@ std::string plan_file_beside(const std::string& model_path) {
 }
 
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
+                                                  size_t cache_bytes_per_token,
                                                   int32_t prefill_chunk) {
   const Config& config = model.config();
   if (options.default_plan_file.empty()) options.default_plan_file = plan_file_beside(model.path());
-  auto method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads);
+  auto method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads,
+                            static_cast<int64_t>(cache_bytes_per_token) / config.n_layers);
   if (method->correct_every() > prefill_chunk) {
     fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
          method->correct_every(), prefill_chunk);

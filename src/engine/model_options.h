@@ -20,9 +20,10 @@ DType cache_type(std::string_view name, std::string_view flag);
 // Empty when there is no such file.
 std::string plan_file_beside(const std::string& model_path);
 
-// The method for this model, whose own plan file counts. Throws Error as make_method does, and when
-// a correction would not fit into a prefill chunk.
+// The method for this model, whose own plan file counts, and a cache of these bytes. Throws Error
+// as make_method does, and when a correction would not fit into a prefill chunk.
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
+                                                  size_t cache_bytes_per_token,
                                                   int32_t prefill_chunk);
 
 }  // namespace tidal

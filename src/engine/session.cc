@@ -25,7 +25,7 @@ Session::Session(std::shared_ptr<const Model> model, const EngineOptions& option
 }
 
 void Session::set_method(const MethodOptions& method) {
-  method_ = method_for(model(), method, chunk_);
+  method_ = method_for(model(), method, pool_->bytes_per_token(), chunk_);
   AttentionShape shape = decoder_->attention_shape();
   shape.max_length = kv_->max_length();
   state_ = method_->make_state(shape);

@@ -1,0 +1,26 @@
+// From which length on reading less pays: the default of --min-context.
+//
+// Below it a sparse step is the slower one: gathered rows come slower than rows in order, and every
+// selecting layer scores and picks at a cost that the cache's size does not change. Both weigh by
+// the bytes of a row, so the length follows from the plan and the row. `tidal bench --crossover`
+// measures where it really lies.
+#pragma once
+
+#include <cstdint>
+
+#include "attention/layer_plan.h"
+
+namespace tidal {
+
+// For methods whose layers a plan does not tell, and the most that a plan can ask for: beyond it
+// a sparse method reads what its user chose.
+inline constexpr int64_t kDefaultMinContext = 1024;
+inline constexpr int64_t kMaxMinContext = 4096;
+
+// K and V of a position in one layer for 8 KV heads of 64 in f16.
+inline constexpr int64_t kTypicalRowBytes = 2048;
+
+// row_bytes: K and V of one position in one layer, all KV heads.
+int64_t default_min_context(const LayerPlan& plan, int64_t row_bytes);
+
+}  // namespace tidal
