@@ -19,7 +19,7 @@
 namespace tidal::cli {
 namespace {
 
-constexpr int64_t kDecoded = 64;  // tokens of each held-out text of prose
+constexpr int64_t kDecoded = 96;  // tokens of each held-out text of prose
 
 struct Flags {
   ModelFlags model;
@@ -29,13 +29,13 @@ struct Flags {
   std::string full;
   int32_t n_select = 5;
   int64_t context = 4096;
-  int32_t candidates = 40;
+  int32_t candidates = 60;
   uint64_t seed = 1;
 };
 
 struct Interrupted {};
 
-// The plan without its selecting layers: a preset's or the user's, with --full and --budget.
+// A preset or the user's plan, with --full.
 LayerPlan base_plan(const Flags& flags, const Config& config) {
   const MethodOptions& method = flags.model.method;
   const HeadCounts heads = {config.n_heads, config.n_kv_heads};
@@ -45,7 +45,6 @@ LayerPlan base_plan(const Flags& flags, const Config& config) {
     const LayerPlan layers = parse_plan_line("full:" + flags.full, config.n_layers);
     plan.layers = layers.layers;
   }
-  if (!method.budget.empty()) plan.budget = parse_budget(method.budget);
   if (method.correct_every >= 0) plan.correct_every = method.correct_every;
   validate(plan);
   const auto n_full = std::ssize(layers_with(plan, LayerRole::kFull));
@@ -61,6 +60,14 @@ LayerPlan base_plan(const Flags& flags, const Config& config) {
          "--rope-scaling",
          flags.context, config.context_length);
   }
+  return plan;
+}
+
+// The same at the budget it is compared at.
+LayerPlan at_budget(LayerPlan plan, const Flags& flags) {
+  const std::string& budget = flags.model.method.budget;
+  if (!budget.empty()) plan.budget = parse_budget(budget);
+  validate(plan);
   if (plan.budget_at(flags.context / 2) >= flags.context / 2) {
     fail(ErrorCode::kInvalidArgument,
          "--budget {} is at least half of --context {}, which leaves nothing to choose: lower the "
@@ -106,17 +113,19 @@ CalibrationProbes make_probes(const Flags& flags, const Asker& asker,
     for (size_t i = 0; i < given.size(); ++i) {
       (i % 2 == 0 ? probes.retrieval : probes.held_out_retrieval).push_back(std::move(given[i]));
     }
-    const auto parts = cut(text, std::vector<int64_t>{prose, prose, prose});
+    const auto parts = cut(text, std::vector<int64_t>{prose, prose, prose, prose});
     probes.prose = {prose_probe(parts[1], kDecoded)};
-    probes.held_out_prose = {prose_probe(parts[0], kDecoded), prose_probe(parts[2], kDecoded)};
+    probes.held_out_prose = {prose_probe(parts[0], kDecoded), prose_probe(parts[2], kDecoded),
+                             prose_probe(parts[3], kDecoded)};
     return probes;
   }
-  const auto parts = cut(
-      text, std::vector<int64_t>{prose, retrieval, retrieval, prose, retrieval, retrieval, prose});
+  const auto parts = cut(text, std::vector<int64_t>{prose, retrieval, retrieval, prose, retrieval,
+                                                    retrieval, prose, prose});
   const auto planted = [&](size_t part) {
     return retrieval_probe(asker, parts[part], flags.seed + part);
   };
-  probes.held_out_prose = {prose_probe(parts[0], kDecoded), prose_probe(parts[6], kDecoded)};
+  probes.held_out_prose = {prose_probe(parts[0], kDecoded), prose_probe(parts[6], kDecoded),
+                           prose_probe(parts[7], kDecoded)};
   probes.prose = {prose_probe(parts[3], kDecoded)};
   probes.retrieval = {planted(1), planted(4)};
   probes.held_out_retrieval = {planted(2), planted(5)};
@@ -135,14 +144,14 @@ Json candidate_json(const Candidate& candidate) {
 }
 
 Json calibration_json(const Flags& flags, const Config& config, int64_t text_tokens,
-                      const Calibration& found, size_t n_candidates) {
+                      const Calibration& found, const Budget& budget, size_t n_candidates) {
   const Candidate& best = found.candidates.front();
   Json json = {{"model", config.name},
                {"text", std::filesystem::path(flags.file).filename().string()},
                {"text_tokens", text_tokens},
                {"seed", flags.seed},
                {"context", flags.context},
-               {"budget", print_budget(found.plan.budget)},
+               {"budget", print_budget(budget)},
                {"retrieval_budget", found.retrieval_budget},
                {"decoded_tokens", best.prose.tokens},
                {"retrieval_tokens", best.retrieval.tokens},
@@ -186,7 +195,8 @@ int run_calibrate(const Flags& flags) {
   const auto model = Model::load(model_path(options.model), rope_override(options.rope));
   const Config& config = model->config();
   CalibrationOptions wanted;
-  wanted.plan = base_plan(flags, config);
+  const LayerPlan base = base_plan(flags, config);
+  wanted.plan = at_budget(base, flags);
   wanted.n_select = flags.n_select;
   wanted.max_candidates = flags.candidates;
   const Tokenizer tokenizer = load_tokenizer(*model);
@@ -214,9 +224,11 @@ int run_calibrate(const Flags& flags) {
     return kExitInterrupted;
   }
   bar.reset();
+  found.plan.budget = base.budget;
   constexpr size_t kCandidatesKept = 5;
   const auto figures = [&](size_t n_candidates) {
-    return calibration_json(flags, config, std::ssize(text), found, n_candidates);
+    return calibration_json(flags, config, std::ssize(text), found, wanted.plan.budget,
+                            n_candidates);
   };
   Json file = plan_to_json(found.plan, {config.n_heads, config.n_kv_heads});
   file["calibration"] = figures(kCandidatesKept);
@@ -260,7 +272,7 @@ void add_calibrate(CLI::App& app, Work& work) {
       ->group(group);
   command
       ->add_option("--budget", flags->model.method.budget,
-                   "Rows a sparse layer reads: tokens (512) or a share (10%)")
+                   "Budget that plans are compared at (default: the plan's, which the file keeps)")
       ->group(group);
   command->add_option("--context", flags->context, "Tokens of each text of prose")
       ->group(group)

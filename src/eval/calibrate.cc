@@ -210,6 +210,8 @@ void compare(Comparison& comparison, const CalibrationOptions& wanted, const Cal
     }
   }
   first.push_back(evenly_spaced(wanted.plan, wanted.n_select));
+  const std::vector<int32_t> given = layers_with(wanted.plan, LayerRole::kSelect);
+  if (std::ssize(given) == wanted.n_select) first.push_back(given);
   comparison.add(first);
   for (std::vector<int32_t> from; !comparison.full() && from != comparison.best().select;) {
     from = comparison.best().select;
@@ -226,7 +228,7 @@ double Candidate::score() const {
 }
 
 int64_t retrieval_budget(const LayerPlan& plan, int64_t length) {
-  constexpr int64_t kShare = 8;
+  constexpr int64_t kShare = 4;
   constexpr int64_t kLeastPicks = 8;
   const int64_t budget = plan.budget_at(length);
   return std::min(budget, std::max(budget / kShare, plan.sinks + plan.recent + kLeastPicks));

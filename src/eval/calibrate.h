@@ -3,8 +3,9 @@
 // 1. Dense passes over text and over retrieval probes, watched by a MassMeter at sampled positions.
 // 2. The sets that recover the most attention mass, by dynamic programming over mixtures of the two
 //    (layer_choice.h): plain text favours other layers than retrieval does.
-// 3. Each of them, and evenly spaced layers, runs held-out probes through the decode path and is
-//    compared with full attention; then the best one's neighbours, until none is better.
+// 3. Each of them, evenly spaced layers and the given plan's own (where they are as many) run
+//    held-out probes through the decode path, beside full attention; then the best one's
+//    neighbours, until none is better.
 // Memory: the caches of the held-out probes. Reports often; a report that throws ends the work.
 #pragma once
 
@@ -32,9 +33,9 @@ struct CalibrationProbes {
 };
 
 struct CalibrationOptions {
-  LayerPlan plan;  // all but its selecting layers, which are looked for
+  LayerPlan plan;  // its selecting layers are where the search may begin
   int32_t n_select = 5;
-  int32_t max_candidates = 40;
+  int32_t max_candidates = 60;
   int64_t queries = 96;  // positions measured in each text of prose
 };
 
@@ -43,7 +44,7 @@ struct Candidate {
   double mass_prose = 0;  // recovered, mean over the layers that are not full
   double mass_retrieval = 0;
   HeldOutFigures prose;      // at the plan's budget
-  HeldOutFigures retrieval;  // at an eighth of it, where plans differ
+  HeldOutFigures retrieval;  // at a quarter of it, where plans differ
 
   // The geometric mean of the two divergences, so that halving either counts the same.
   double score() const;

@@ -31,9 +31,9 @@ TEST(Calibrate, SelectingLayersServeWhatFollows) {
   EXPECT_THAT(layers_with(plan, LayerRole::kFull), ElementsAre(0, 4));
 }
 
-TEST(Calibrate, RetrievalIsComparedAtAnEighth) {
+TEST(Calibrate, RetrievalIsComparedAtAQuarter) {
   const LayerPlan plan = parse_plan_line("budget:512 sinks:4 recent:16", 8);
-  EXPECT_EQ(retrieval_budget(plan, 4096), 64);
+  EXPECT_EQ(retrieval_budget(plan, 4096), 128);
   const LayerPlan small = parse_plan_line("budget:64 sinks:4 recent:16", 8);
   EXPECT_EQ(retrieval_budget(small, 4096), 28) << "room for eight picks";
   const LayerPlan least = parse_plan_line("budget:21 sinks:4 recent:16", 8);

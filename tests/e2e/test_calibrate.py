@@ -27,7 +27,7 @@ class Calibrate(Case):
         got = self.good_json(*self.words())
         file = json.loads(self.plan.read_text())
         self.assertEqual(file["plan"], got["plan"])
-        self.assertRegex(file["plan"], r"\Afull:0 select:1(,[23]|-2) budget:48 scope:all ")
+        self.assertRegex(file["plan"], r"\Afull:0 select:1(,[23]|-2) budget:512 scope:all ")
         figures = file["calibration"]
         self.assertEqual(figures["text"], "book.txt")
         self.assertEqual((figures["context"], figures["budget"]), (512, "48"))
@@ -48,7 +48,7 @@ class Calibrate(Case):
         self.assertEqual(self.good_json(*words)["plan"], line)
         given = self.good_json("generate", "-m", MODEL, *words[3:], "--plan", beside)
         self.assertEqual(given["plan"], line)
-        self.assertIn("budget:48", self.good("inspect", model).out)
+        self.assertIn(line, self.good("inspect", model).out)
         bench = self.good_json("bench", "-m", model, "-d", "300", "-p", "0", "-n", "1",
                                "--method", "tidal", "--min-context", "0")
         self.assertEqual(bench["rows"][0]["plan"], line)
@@ -73,7 +73,7 @@ class Calibrate(Case):
         self.fails(*self.words(budget="400"), says=["--budget 400", "--context 512"])
         self.fails(*self.words(budget="10"), says=["sinks + recent + 1"])
         self.fails(*self.words(context="4096"), says=["--context 4096", "2048"])
-        self.fails(*self.words(file=self.write("short", TEXT[:2000])), says=["2000", "2560"])
+        self.fails(*self.words(file=self.write("short", TEXT[:2000])), says=["2000", "3072"])
         self.fails(*self.words(file=self.write("solid", "x" * 4000)), says=["words"])
         other = {"tidal_plan": 1, "model": {"layers": 30, "heads": 9, "kv_heads": 3},
                  "plan": "full:0-1 select:2"}
