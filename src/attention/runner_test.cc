@@ -41,6 +41,7 @@ class CountingBackend final : public Backend {
  public:
   std::string_view name() const override { return "counting"; }
   int threads() const override { return 1; }
+  WeightLayout weight_layout() const override { return WeightLayout::kRows; }
   void reserve(const BackendLimits& limits) override { inner_->reserve(limits); }
   void embed(const Weight&, std::span<const int32_t>, float*) override {}
   void rms_norm(const float*, const float*, int64_t, int64_t, float, float*) override {}

@@ -25,4 +25,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Lets the operating system take back the memory of whole pages within bytes of a MappedFile; the
+// next read fetches them from the file again. Any thread may be reading them.
+void release_pages(std::span<const std::byte> bytes);
+
 }  // namespace tidal

@@ -117,7 +117,7 @@ class Bench {
         events_(events),
         vocab_size_(model->config().vocab_size),
         backend_(make_backend(options.engine.backend, thread_count(options.engine.threads))),
-        timing_(*backend_, model->weights()),
+        timing_(*backend_, model->weights(backend_->weight_layout(), backend_->threads())),
         sequences_(model, timing_, options.engine,
                    *std::max_element(options.batches.begin(), options.batches.end()),
                    capacity(options)) {}

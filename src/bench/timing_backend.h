@@ -40,6 +40,7 @@ class TimingBackend final : public Backend {
 
   std::string_view name() const override { return inner_.name(); }
   int threads() const override { return inner_.threads(); }
+  WeightLayout weight_layout() const override { return inner_.weight_layout(); }
   Buffer allocate(size_t bytes) override { return inner_.allocate(bytes); }
   void reserve(const BackendLimits& limits) override { inner_.reserve(limits); }
 

@@ -43,7 +43,7 @@ class TimingBackendTest : public testing::Test {
 
   std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
   std::unique_ptr<Backend> inner_ = make_cpu_backend(2);
-  TimingBackend timing_{*inner_, model_->weights()};
+  TimingBackend timing_{*inner_, model_->weights(inner_->weight_layout(), 1)};
   RowsRead rows_;
 };
 

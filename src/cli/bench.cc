@@ -45,7 +45,7 @@ std::shared_ptr<const Model> bench_model(const Flags& flags) {
     fail(ErrorCode::kInvalidArgument, "--quant '{}' is no tensor type, give for example Q4_0",
          flags.quant);
   }
-  return Model::random(flags.shape, *dtype, flags.bench.seed);
+  return Model::random(flags.shape, *dtype, flags.bench.seed, weight_layout(flags.model.engine));
 }
 
 int bench(Flags& flags) {

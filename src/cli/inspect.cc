@@ -68,6 +68,8 @@ Json describe(const Flags& flags, const Model& model) {
   const Config& config = model.config();
   const Tokenizer tokenizer = load_tokenizer(model);
   const bool has_template = load_chat_template(model, tokenizer).has_value();
+  const WeightLayout layout = weight_layout(flags.model.engine);
+  const size_t weight_memory = model.memory_bytes(layout);
   const size_t per_token = cache_bytes_per_token(config, flags.model.engine);
   const auto method =
       method_for(model, flags.model.method, per_token, flags.model.engine.prefill_chunk);
@@ -75,10 +77,9 @@ Json describe(const Flags& flags, const Model& model) {
   std::set<int64_t> contexts = kContexts;
   if (flags.model.engine.context_size > 0) contexts.insert(flags.model.engine.context_size);
   for (const int64_t context : contexts) {
-    memory.push_back(
-        {{"context", context},
-         {"cache_bytes", per_token * static_cast<size_t>(context)},
-         {"total_bytes", model.weight_bytes() + per_token * static_cast<size_t>(context)}});
+    memory.push_back({{"context", context},
+                      {"cache_bytes", per_token * static_cast<size_t>(context)},
+                      {"total_bytes", weight_memory + per_token * static_cast<size_t>(context)}});
   }
   return {{"path", model.path()},
           {"name", config.name},
@@ -98,6 +99,8 @@ Json describe(const Flags& flags, const Model& model) {
           {"tied_output", config.tied_output},
           {"weight_bytes", model.weight_bytes()},
           {"step_weight_bytes", model.step_weight_bytes()},
+          {"reordered_bytes", model.reordered_bytes(layout)},
+          {"weight_memory_bytes", weight_memory},
           {"tensor_types", tensor_types(model)},
           {"tokenizer",
            {{"vocab_size", tokenizer.vocab_size()},
@@ -134,6 +137,11 @@ void print(const Json& d) {
   line("tensors", types);
   line("weights", fmt::format("{:.1f} MiB, {:.1f} MiB read per token", mib(d["weight_bytes"]),
                               mib(d["step_weight_bytes"])));
+  if (d["reordered_bytes"].get<size_t>() > 0) {
+    line("",
+         fmt::format("{:.1f} MiB in memory: {:.1f} MiB are a reordered copy, the rest is mapped",
+                     mib(d["weight_memory_bytes"]), mib(d["reordered_bytes"])));
+  }
   line("tokenizer",
        fmt::format("{} tokens, begin {}, end {}", d["tokenizer"]["vocab_size"].get<int>(),
                    d["tokenizer"]["bos"].get<int>(), d["tokenizer"]["eos"].get<int>()));

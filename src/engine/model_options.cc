@@ -4,6 +4,7 @@
 
 #include "attention/registry.h"
 #include "base/fail.h"
+#include "ops/factory/backend_factory.h"
 
 namespace tidal {
 
@@ -33,6 +34,10 @@ DType cache_type(std::string_view name, std::string_view flag) {
   if (name == "f32") return DType::kF32;
   if (name == "q8_0") return DType::kQ8_0;
   fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16, f32 or q8_0", flag, name);
+}
+
+WeightLayout weight_layout(const EngineOptions& options) {
+  return make_backend(options.backend, 1)->weight_layout();
 }
 
 std::string plan_file_beside(const std::string& model_path) {

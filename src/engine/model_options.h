@@ -16,6 +16,9 @@ namespace tidal {
 RopeOverride rope_override(const RopeOptions& options);  // throws Error naming the flag
 DType cache_type(std::string_view name, std::string_view flag);
 
+// Of the matrices that the options' back end multiplies with.
+WeightLayout weight_layout(const EngineOptions& options);
+
 // Where a model's own plan would lie: model.gguf -> model.plan.json, a folder -> its plan.json.
 // Empty when there is no such file.
 std::string plan_file_beside(const std::string& model_path);

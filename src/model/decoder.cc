@@ -37,6 +37,7 @@ int64_t logit_rows(const BatchSequence& sequence) {
 Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const DecoderLimits& limits)
     : model_(std::move(model)),
       backend_(backend),
+      weights_(model_->weights(backend.weight_layout(), backend.threads())),
       limits_(limits),
       rope_table_(model_->config().rope, model_->config().head_dim),
       attention_(backend, model_->config().n_heads, limits.max_context, limits.max_sequences) {
@@ -74,7 +75,6 @@ KvLayout Decoder::kv_layout(DType k_dtype, DType v_dtype) const {
 std::span<const float> Decoder::forward(const Batch& batch) {
   check_fits(batch);
   const Config& c = model_->config();
-  const ModelWeights& weights = model_->weights();
   const int64_t n = std::ssize(batch.tokens);
   float* const x = x_.as<float>();
   float* const normed = normed_.as<float>();
@@ -85,10 +85,10 @@ std::span<const float> Decoder::forward(const Batch& batch) {
   float* const gate = gate_.as<float>();
   float* const up = up_.as<float>();
 
-  backend_.embed(weights.embedding, batch.tokens, x);  // [n, d_model]
-  fill_rope(batch);                                    // [n, 2, head_dim / 2]
+  backend_.embed(weights_.embedding, batch.tokens, x);  // [n, d_model]
+  fill_rope(batch);                                     // [n, 2, head_dim / 2]
   for (int32_t l = 0; l < c.n_layers; ++l) {
-    const LayerWeights& layer = weights.layers[static_cast<size_t>(l)];
+    const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
     backend_.rms_norm(x, layer.attention_norm, n, c.d_model, c.rms_epsilon, normed);
     const Linear qkv[] = {{&layer.wq, layer.bq, q},   // [n, n_heads, head_dim]
                           {&layer.wk, layer.bk, k},   // [n, n_kv_heads, head_dim]
@@ -176,18 +176,17 @@ void Decoder::point_at_layer(int32_t layer, const Batch& batch) {
 
 std::span<const float> Decoder::logits(const Batch& batch) {
   const Config& c = model_->config();
-  const ModelWeights& weights = model_->weights();
   int64_t n = 0;
   int64_t row = 0;
   for (const BatchSequence& sequence : batch.sequences) {
     row += sequence.n_rows;
     const int64_t wanted = logit_rows(sequence);  // the last ones of the sequence
     if (wanted == 0) continue;
-    backend_.rms_norm(x_.as<float>() + (row - wanted) * c.d_model, weights.output_norm, wanted,
+    backend_.rms_norm(x_.as<float>() + (row - wanted) * c.d_model, weights_.output_norm, wanted,
                       c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
     n += wanted;
   }
-  const Linear output[] = {{&weights.output, nullptr, logits_.as<float>()}};
+  const Linear output[] = {{&weights_.output, nullptr, logits_.as<float>()}};
   if (n > 0) backend_.matmul(normed_.as<float>(), n, output);
   return {logits_.as<float>(), static_cast<size_t>(n * c.vocab_size)};
 }

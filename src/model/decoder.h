@@ -80,6 +80,7 @@ class Decoder {
 
   std::shared_ptr<const Model> model_;
   Backend& backend_;
+  const ModelWeights& weights_;  // model_'s, in the back end's layout
   DecoderLimits limits_;
   RopeTable rope_table_;
   AttentionRunner attention_;

@@ -4,9 +4,11 @@
 
 #include <map>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ops/backend.h"
+#include "tensor/panels.h"
 
 namespace tidal::test {
 
@@ -22,6 +24,7 @@ class FloatWeightsBackend : public Backend {
 
   std::string_view name() const override { return inner_.name(); }
   int threads() const override { return inner_.threads(); }
+  WeightLayout weight_layout() const override { return WeightLayout::kRows; }
   Buffer allocate(size_t bytes) override { return inner_.allocate(bytes); }
   void reserve(const BackendLimits& limits) override { inner_.reserve(limits); }
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {
@@ -54,9 +57,18 @@ class FloatWeightsBackend : public Backend {
   const Weight& floats(const Weight& weight) {
     Decoded& decoded = decoded_[weight.data];
     if (decoded.weight.empty()) {
-      decoded.memory = Buffer(static_cast<size_t>(weight.rows * weight.cols) * sizeof(float));
+      Weight rows = {DType::kF32, weight.rows, weight.cols, nullptr};
+      decoded.memory = Buffer(rows.bytes());
       decode_row(weight.dtype, weight.data, decoded.memory.as<float>(), weight.rows * weight.cols);
-      decoded.weight = {DType::kF32, weight.rows, weight.cols, decoded.memory.data()};
+      rows.data = decoded.memory.data();
+      decoded.weight = rows;
+      if (inner_.weight_layout() == WeightLayout::kPanels) {
+        decoded.weight.layout = WeightLayout::kPanels;
+        Buffer panels(decoded.weight.stored_bytes());
+        rows_to_panels(rows, 0, rows.n_panels(), panels.data());
+        decoded.weight.data = panels.data();
+        decoded.memory = std::move(panels);
+      }
     }
     return decoded.weight;
   }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "model/gguf_config.h"
 #include "model/hf_config.h"
+#include "model/reorder.h"
 #include "model/weight_loader.h"
 
 namespace tidal {
@@ -21,6 +22,30 @@ size_t vector_bytes(const Config& config, const LayerWeights& layer) {
 }
 
 }  // namespace
+
+Model::Model() = default;
+Model::~Model() = default;
+
+const ModelWeights& Model::weights(WeightLayout layout, int n_threads) const {
+  if (layout == layout_) return weights_;
+  const std::lock_guard lock(reordered_mutex_);
+  if (reordered_ == nullptr) {
+    const bool in_file = gguf_.has_value() || safetensors_.has_value();
+    reordered_ = std::make_unique<ReorderedWeights>(reorder(weights_, layout, n_threads, in_file));
+  }
+  return reordered_->weights;
+}
+
+size_t Model::reordered_bytes(WeightLayout layout) const {
+  return layout == layout_ ? 0 : tidal::reordered_bytes(weights_, layout);
+}
+
+size_t Model::memory_bytes(WeightLayout layout) const {
+  if (layout == WeightLayout::kRows) return weight_bytes_;
+  size_t bytes = tidal::reordered_bytes(weights_, layout) + weights_.embedding.bytes();
+  for (const LayerWeights& layer : weights_.layers) bytes += vector_bytes(config_, layer);
+  return bytes + static_cast<size_t>(config_.d_model) * sizeof(float);
+}
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
   std::shared_ptr<Model> model(new Model);
@@ -78,7 +103,7 @@ void Model::count_bytes() {
     }
   }
   weight_bytes_ = step_weight_bytes_;
-  if (weights_.embedding.data != weights_.output.data) weight_bytes_ += weights_.embedding.bytes();
+  if (!config_.tied_output) weight_bytes_ += weights_.embedding.bytes();
   step_weight_bytes_ += weights_.embedding.row_bytes();
 }
 

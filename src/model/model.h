@@ -1,10 +1,13 @@
 // Model: configuration and weights of one loaded checkpoint.
 //
-// Owns the mapped files its weights point into. Immutable after load and shared by decoders.
-// Matrices stay in the file's type at the file's address, which may be unaligned.
+// Owns the mapped files its weights point into. Shared by decoders, on any thread, and nothing that
+// they see changes. Matrices stay in the file's type. They lie where the file has them, perhaps
+// unaligned, until a decoder asks for them in the layout its back end reads: then they are copied,
+// once for all decoders, and the memory of the file's pages is released.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,18 +42,29 @@ struct ModelWeights {
   Weight output;                       // [vocab_size, d_model]; the embedding when tied
 };
 
+struct ReorderedWeights;
+
 class Model {
  public:
+  ~Model();
   // A GGUF file, or a Hugging Face folder or a safetensors file (or index) in it. Throws Error
   // naming file and field.
   static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {});
   // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks. Takes
-  // the memory that a file of it would. Throws Error(kInvalidArgument) naming the shapes there are.
-  static std::shared_ptr<const Model> random(const std::string& shape, DType dtype, uint64_t seed);
+  // the memory that a file of it would, in `layout`. Throws Error(kInvalidArgument) naming the
+  // shapes there are.
+  static std::shared_ptr<const Model> random(const std::string& shape, DType dtype, uint64_t seed,
+                                             WeightLayout layout = WeightLayout::kRows);
 
   const std::string& path() const { return path_; }
   const Config& config() const { return config_; }
+  // As loaded: in rows, or random weights in their layout.
   const ModelWeights& weights() const { return weights_; }
+  // In a back end's layout; the first call that needs a copy makes it, on n_threads threads.
+  const ModelWeights& weights(WeightLayout layout, int n_threads) const;
+  // The bytes of that copy, 0 where none is needed, and what all weights take in memory with it.
+  size_t reordered_bytes(WeightLayout layout) const;
+  size_t memory_bytes(WeightLayout layout) const;
   size_t weight_bytes() const { return weight_bytes_; }            // all tensors
   size_t step_weight_bytes() const { return step_weight_bytes_; }  // read by one decoded token
 
@@ -65,7 +79,7 @@ class Model {
   const std::string& hf_folder() const { return hf_folder_; }
 
  private:
-  Model() = default;
+  Model();
   void open_gguf(const std::string& path, const RopeOverride& rope);
   void open_hf(const std::string& path, const RopeOverride& rope);
   void count_bytes();
@@ -79,6 +93,9 @@ class Model {
   std::optional<SafetensorsFolder> safetensors_;
   std::string hf_folder_;
   std::vector<Buffer> converted_;  // norms and biases as float; random weights
+  WeightLayout layout_ = WeightLayout::kRows;
+  mutable std::mutex reordered_mutex_;
+  mutable std::unique_ptr<const ReorderedWeights> reordered_;  // to the layout that is not layout_
 };
 
 }  // namespace tidal

@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "model/model.h"
 #include "model/shapes.h"
+#include "tensor/panels.h"
 
 namespace tidal {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 // A row is a window of whole blocks into an encoded sample that is longer by this many elements:
 // block-valid, cheap to fill, and rarely equal to another row.
 constexpr int64_t kExtraElements = int64_t{1} << 17;
-constexpr int64_t kRowsPerTask = 256;
 
 uint64_t mix(uint64_t x) {  // SplitMix64's finisher
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -30,8 +30,9 @@ class RandomFiller {
   RandomFiller(const std::string& shape, uint64_t seed, std::vector<Buffer>* owned)
       : shape_(shape), seed_(seed), owned_(owned), pool_(thread_count(0)) {}
 
-  // Rows of variance `gain`² / cols: activations of unit variance keep it.
-  Weight matrix(DType dtype, int64_t rows, int64_t cols, double gain = 1.0) {
+  // Rows of variance `gain`² / cols: activations of unit variance keep it. The layout changes the
+  // order of the bytes, not the values.
+  Weight matrix(WeightLayout layout, DType dtype, int64_t rows, int64_t cols, double gain = 1.0) {
     const DTypeInfo& info = dtype_info(dtype);
     if (cols % info.block_size != 0) {
       fail(ErrorCode::kInvalidArgument,
@@ -43,18 +44,39 @@ class RandomFiller {
     const size_t block_bytes = static_cast<size_t>(info.block_bytes);
     const std::vector<std::byte>& sample = encoded_sample(dtype, cols, gain);
     const auto n_starts = static_cast<uint64_t>(kExtraElements / info.block_size);
-    Buffer& buffer = owned_->emplace_back(static_cast<size_t>(rows) * row_bytes);
+    Weight weight{dtype, rows, cols, nullptr, layout};
+    Buffer& buffer = owned_->emplace_back(weight.stored_bytes());
     std::byte* const data = buffer.data();
-    const uint64_t salt = mix(seed_ + owned_->size());
-    pool_.run((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
-      const int64_t end = std::min(rows, (task + 1) * kRowsPerTask);
-      for (int64_t r = task * kRowsPerTask; r < end; ++r) {
-        const uint64_t start = mix(salt + static_cast<uint64_t>(r)) % n_starts;
-        std::memcpy(data + static_cast<size_t>(r) * row_bytes, &sample[start * block_bytes],
+    weight.data = data;
+    const uint64_t salt = mix(seed_ + ++n_matrices_);
+    pool_.run(weight.n_panels(), [&](int64_t panel, int) {
+      const int64_t n = std::min<int64_t>(kPanelRows, rows - panel * kPanelRows);
+      std::vector<std::byte> panel_rows(static_cast<size_t>(n) * row_bytes);
+      for (int64_t r = 0; r < n; ++r) {
+        const uint64_t start = mix(salt + static_cast<uint64_t>(panel * kPanelRows + r)) % n_starts;
+        std::memcpy(&panel_rows[static_cast<size_t>(r) * row_bytes], &sample[start * block_bytes],
                     row_bytes);
       }
+      std::byte* const out = data + static_cast<size_t>(panel * kPanelRows) * row_bytes;
+      if (layout == WeightLayout::kPanels) {
+        rows_to_panels({dtype, n, cols, panel_rows.data()}, 0, 1, out);
+      } else {
+        std::copy(panel_rows.begin(), panel_rows.end(), out);
+      }
     });
-    return Weight{dtype, rows, cols, data};
+    return weight;
+  }
+
+  Weight in_panels(const Weight& rows) {
+    Weight weight = rows;
+    weight.layout = WeightLayout::kPanels;
+    Buffer& buffer = owned_->emplace_back(weight.stored_bytes());
+    weight.data = buffer.data();
+    pool_.run(rows.n_panels(), [&](int64_t panel, int) {
+      const size_t offset = static_cast<size_t>(panel * kPanelRows) * rows.row_bytes();
+      rows_to_panels(rows, panel, 1, buffer.data() + offset);
+    });
+    return weight;
   }
 
   const float* ones(int64_t n) {
@@ -82,6 +104,7 @@ class RandomFiller {
   const std::string& shape_;
   const uint64_t seed_;
   std::vector<Buffer>* owned_;
+  uint64_t n_matrices_ = 0;
   ThreadPool pool_;
   std::map<std::tuple<DType, int64_t, double>, std::vector<std::byte>> samples_;
 };
@@ -98,10 +121,12 @@ DType output_type(DType dtype, int64_t cols) {
 
 }  // namespace
 
-std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype, uint64_t seed) {
+std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype, uint64_t seed,
+                                           WeightLayout layout) {
   std::shared_ptr<Model> model(new Model);
   model->path_ = shape;
   model->config_ = shape_config(shape);
+  model->layout_ = layout;
   const Config& c = model->config_;
   validate(c, shape);
   RandomFiller fill(shape, seed, &model->converted_);
@@ -109,25 +134,30 @@ std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype
   const DType output = output_type(dtype, c.d_model);
   // An embedding of unit variance; tied, it is the output matrix too and its logits are wide.
   const double embedding_gain = std::sqrt(static_cast<double>(c.d_model));
-  weights.embedding = c.tied_output ? fill.matrix(output, c.vocab_size, c.d_model)
-                                    : fill.matrix(dtype, c.vocab_size, c.d_model, embedding_gain);
-  weights.output = c.tied_output ? weights.embedding : fill.matrix(output, c.vocab_size, c.d_model);
+  constexpr WeightLayout kRows = WeightLayout::kRows;
+  if (c.tied_output) {
+    weights.embedding = fill.matrix(kRows, output, c.vocab_size, c.d_model);
+    weights.output = layout == kRows ? weights.embedding : fill.in_panels(weights.embedding);
+  } else {
+    weights.embedding = fill.matrix(kRows, dtype, c.vocab_size, c.d_model, embedding_gain);
+    weights.output = fill.matrix(layout, output, c.vocab_size, c.d_model);
+  }
   weights.output_norm = fill.ones(c.d_model);
   for (int32_t i = 0; i < c.n_layers; ++i) {
     LayerWeights& layer = weights.layers.emplace_back();
     layer.attention_norm = fill.ones(c.d_model);
-    layer.wq = fill.matrix(dtype, c.q_size(), c.d_model);
-    layer.wk = fill.matrix(dtype, c.kv_size(), c.d_model);
-    layer.wv = fill.matrix(dtype, c.kv_size(), c.d_model);
-    layer.wo = fill.matrix(dtype, c.d_model, c.q_size());
+    layer.wq = fill.matrix(layout, dtype, c.q_size(), c.d_model);
+    layer.wk = fill.matrix(layout, dtype, c.kv_size(), c.d_model);
+    layer.wv = fill.matrix(layout, dtype, c.kv_size(), c.d_model);
+    layer.wo = fill.matrix(layout, dtype, c.d_model, c.q_size());
     if (c.qk_norm) {
       layer.q_norm = fill.ones(c.head_dim);
       layer.k_norm = fill.ones(c.head_dim);
     }
     layer.ffn_norm = fill.ones(c.d_model);
-    layer.w_gate = fill.matrix(dtype, c.d_ff, c.d_model);
-    layer.w_up = fill.matrix(dtype, c.d_ff, c.d_model);
-    layer.w_down = fill.matrix(dtype, c.d_model, c.d_ff);
+    layer.w_gate = fill.matrix(layout, dtype, c.d_ff, c.d_model);
+    layer.w_up = fill.matrix(layout, dtype, c.d_ff, c.d_model);
+    layer.w_down = fill.matrix(layout, dtype, c.d_model, c.d_ff);
   }
   model->count_bytes();
   return model;

@@ -1,8 +1,9 @@
 // Backend: the coarse operations a decoder is made of. One object per engine and device.
 //
-// Activations are float32 in memory of allocate(); weights stay in their file's type. Shapes stand
-// beside every pointer, row-major, innermost last. Operations run in call order; one caller at a
-// time. Once reserve() has seen the largest shapes, no operation allocates.
+// Activations are float32 in memory of allocate(); weights stay in their file's type, in the layout
+// that the back end asks for. Shapes stand beside every pointer, row-major, innermost last.
+// Operations run in call order; one caller at a time. Once reserve() has seen the largest shapes,
+// no operation allocates.
 //
 // Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
 // rows or items of the call, nor on the number of threads. Reductions are split by position.
@@ -127,6 +128,8 @@ class Backend {
   virtual int threads() const = 0;
   virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }
   virtual void reserve(const BackendLimits& limits) = 0;
+  // Of the weights that matmul takes; embed takes rows.
+  virtual WeightLayout weight_layout() const = 0;
 
   // out[i] = table row ids[i], as floats. out: [ids.size(), table.cols]
   virtual void embed(const Weight& table, std::span<const int32_t> ids, float* out) = 0;

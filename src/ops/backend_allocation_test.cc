@@ -83,8 +83,12 @@ TEST_P(AllocationTest, DenseOperations) {
     std::vector<std::byte> bytes(dtype_row_bytes(type, 96 * kWidth));
     encode_row(type, values.data(), bytes.data(), 96 * kWidth);
     const Weight weight{.dtype = type, .rows = 96, .cols = kWidth, .data = bytes.data()};
-    const Linear linears[] = {{.weight = &weight, .out = product.data()},
-                              {.weight = &weight, .out = product.data(), .accumulate = true}};
+    std::vector<std::byte> panel_bytes;
+    const Weight panels = in_panels(weight, &panel_bytes);
+    const bool use_panels = backend_->weight_layout() == WeightLayout::kPanels;
+    const Weight& multiplied = use_panels ? panels : weight;
+    const Linear linears[] = {{.weight = &multiplied, .out = product.data()},
+                              {.weight = &multiplied, .out = product.data(), .accumulate = true}};
     for (int64_t n_rows : {int64_t{1}, int64_t{kSequences}, kRows}) {
       EXPECT_EQ(allocations([&] { backend_->matmul(q_.data(), n_rows, linears); }), 0)
           << dtype_name(type) << ", " << n_rows << " rows";

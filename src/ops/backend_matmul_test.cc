@@ -34,9 +34,12 @@ class TestWeight {
     encode_row(type, values.data(), bytes_.data() + kOffset, rows * cols);
     decoded_.resize(values.size());
     decode_row(type, weight_.data, decoded_.data(), rows * cols);
+    panels_ = in_panels(weight_, &panel_bytes_);
   }
 
-  const Weight& get() const { return weight_; }
+  const Weight& get(const Backend& backend) const {
+    return backend.weight_layout() == WeightLayout::kPanels ? panels_ : weight_;
+  }
   int64_t rows() const { return weight_.rows; }
   int64_t cols() const { return weight_.cols; }
   float at(int64_t row, int64_t col) const {
@@ -62,6 +65,8 @@ class TestWeight {
   static constexpr size_t kOffset = 4;
   Weight weight_;
   std::vector<std::byte> bytes_;
+  Weight panels_;
+  std::vector<std::byte> panel_bytes_;
   Floats decoded_;  // [rows, cols]
 };
 
@@ -72,7 +77,7 @@ BackendLimits limits(int64_t n_rows, int64_t features) {
 Floats multiply(Backend& backend, const TestWeight& weight, const Floats& x) {
   const int64_t n_rows = static_cast<int64_t>(x.size()) / weight.cols();
   Floats out(static_cast<size_t>(n_rows * weight.rows()), NAN);
-  const Linear linear{.weight = &weight.get(), .out = out.data()};
+  const Linear linear{.weight = &weight.get(backend), .out = out.data()};
   backend.matmul(x.data(), n_rows, {&linear, 1});
   return out;
 }
@@ -182,7 +187,7 @@ TEST_P(MatmulTest, AddsBiasAndAccumulates) {
           if (accumulate) expected[i] += double{before[i]};
         }
         Floats out = before;
-        const Linear linear{.weight = &weight.get(),
+        const Linear linear{.weight = &weight.get(*backend),
                             .bias = with_bias ? bias.data() : nullptr,
                             .out = out.data(),
                             .accumulate = accumulate};
@@ -205,7 +210,7 @@ TEST_P(MatmulTest, RunsSeveralLinearsAsIfAlone) {
     std::vector<Linear> linears;
     for (const TestWeight* weight : weights) {
       outs.emplace_back(static_cast<size_t>(n_rows * weight->rows()), NAN);
-      linears.push_back({.weight = &weight->get(), .out = outs.back().data()});
+      linears.push_back({.weight = &weight->get(*backend), .out = outs.back().data()});
     }
     backend->matmul(x.data(), n_rows, linears);
     for (size_t i = 0; i < outs.size(); ++i) {

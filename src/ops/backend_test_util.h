@@ -17,6 +17,7 @@
 
 #include "ops/backend.h"
 #include "ops/factory/backend_factory.h"
+#include "tensor/panels.h"
 
 namespace tidal {
 
@@ -57,6 +58,16 @@ inline Floats random_normal(size_t n, uint32_t seed, float deviation = 1.0f) {
   Floats values(n);
   for (float& value : values) value = normal(generator);
   return values;
+}
+
+// A weight in rows in the other order, in bytes of its own, exactly as many as it has.
+inline Weight in_panels(const Weight& rows, std::vector<std::byte>* bytes) {
+  Weight panels = rows;
+  panels.layout = WeightLayout::kPanels;
+  bytes->resize(panels.stored_bytes());
+  rows_to_panels(rows, 0, rows.n_panels(), bytes->data());
+  panels.data = bytes->data();
+  return panels;
 }
 
 // Index of the first element whose bits differ, or -1.

@@ -1,5 +1,5 @@
 // A weight matrix in the type its file stores it in: a view, the bytes belong to whoever loaded
-// them (usually a mapped file) and must outlive it.
+// them (a mapped file) or ordered them anew (tensor/panels.h), and must outlive it.
 #pragma once
 
 #include <cstddef>
@@ -9,15 +9,30 @@
 
 namespace tidal {
 
+enum class WeightLayout : uint8_t {
+  kRows,    // row after row, as in files
+  kPanels,  // sixteen rows side by side: tensor/panels.h
+};
+
+inline constexpr int kPanelRows = 16;
+
 struct Weight {
   DType dtype = DType::kF32;
   int64_t rows = 0;  // output features
   int64_t cols = 0;  // input features, contiguous
   const std::byte* data = nullptr;
+  WeightLayout layout = WeightLayout::kRows;
 
   bool empty() const { return data == nullptr; }
+  int64_t n_panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
   size_t row_bytes() const { return dtype_row_bytes(dtype, cols); }
   size_t bytes() const { return static_cast<size_t>(rows) * row_bytes(); }
+  // What it takes in memory: the last panel is full.
+  size_t stored_bytes() const {
+    const int64_t stored = layout == WeightLayout::kPanels ? n_panels() * kPanelRows : rows;
+    return static_cast<size_t>(stored) * row_bytes();
+  }
+  // Layout kRows only.
   const std::byte* row(int64_t r) const { return data + static_cast<size_t>(r) * row_bytes(); }
 };
 

@@ -56,7 +56,12 @@ class Inspect(Case):
         self.assertGreater(len(got["memory"]), 2)
         for row in got["memory"]:
             self.assertEqual(row["cache_bytes"], row["context"] * got["cache_bytes_per_token"])
-            self.assertEqual(row["total_bytes"], row["cache_bytes"] + got["weight_bytes"])
+            self.assertEqual(row["total_bytes"], row["cache_bytes"] + got["weight_memory_bytes"])
+        self.assertGreater(got["reordered_bytes"], 0)
+        self.assertGreaterEqual(got["weight_memory_bytes"], got["weight_bytes"])
+        in_rows = self.good_json("inspect", MODEL, "--backend", "reference")
+        self.assertEqual(in_rows["reordered_bytes"], 0)
+        self.assertEqual(in_rows["weight_memory_bytes"], got["weight_bytes"])
         self.assertEqual(got["method"], "tidal")
         self.assertIn("select:", got["plan"])
         wide = self.good_json("inspect", "-m", MODEL, "-ctk", "f32", "-c", "777")

@@ -16,6 +16,7 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
   int threads() const override { return pool_.size(); }
+  WeightLayout weight_layout() const override { return WeightLayout::kPanels; }
 
   void reserve(const BackendLimits& limits) override {
     matmul_.reserve(limits.max_rows, limits.max_features, pool_.size());

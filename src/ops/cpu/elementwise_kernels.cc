@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/check.h"
 #include "ops/cpu/elementwise_kernels.h"
 #include "ops/cpu/exp-inl.h"
 
@@ -148,6 +149,7 @@ void run_if_large(ThreadPool& pool, int64_t n_elements, int64_t n_tasks, const F
 }  // namespace
 
 void embed(ThreadPool& pool, const Weight& table, std::span<const int32_t> ids, float* out) {
+  TIDAL_CHECK(table.layout == WeightLayout::kRows);
   const auto n = static_cast<int64_t>(ids.size());
   run_if_large(pool, n * table.cols, n, [&](int64_t i) {
     const int32_t id = ids[static_cast<size_t>(i)];

@@ -82,33 +82,29 @@ void quantize_rows(ThreadPool& pool, const Call& call, QuantizedBlock* out) {
   }
 }
 
-// Rows [row, row + n) of one linear, n <= tile_rows, for rows [first, first + n_inputs) of x.
-void run_tile(const Call& call, const Linear& linear, int64_t row, int64_t n, int64_t first,
-              int64_t n_inputs, TileScratch* scratch, uint8_t* padded) {
+// Panels [panel, panel + n) of one linear, n <= tile_panels, for rows [first, first + n_inputs) of
+// x.
+void run_tile(const Call& call, const Linear& linear, int64_t panel, int64_t n, int64_t first,
+              int64_t n_inputs, TileScratch* scratch) {
   const Weight& weight = *linear.weight;
-  const int tile_rows = call.kernels.tile_rows;
+  const auto* data = reinterpret_cast<const uint8_t*>(weight.data);
   Tile tile;
-  tile.row_bytes = weight.row_bytes();
+  for (int p = 0; p < call.kernels.tile_panels; ++p) {
+    tile.panels[p] = data + std::min(panel + p, panel + n - 1) * kPanelRows *
+                                static_cast<int64_t>(weight.row_bytes());
+  }
+  tile.n_panels = static_cast<int>(n);
   tile.cols = call.cols;
   tile.x = call.x + first * call.cols;
   tile.quantized = call.quantized + first * (call.cols / kBlock);
   tile.n_inputs = n_inputs;
-  int64_t lane = 0;  // of output `row`
-  if (weight.rows >= tile_rows) {
-    // The last tile reaches back over rows that another tile has done.
-    const int64_t start = std::min(row, weight.rows - tile_rows);
-    lane = row - start;
-    tile.rows = reinterpret_cast<const uint8_t*>(weight.row(start));
-  } else {
-    std::memcpy(padded, weight.data, weight.bytes());
-    lane = row;
-    tile.rows = padded;
-  }
   call.kernels.multiply(weight.dtype, tile, scratch);
+  const int64_t row = panel * kPanelRows;
+  const int64_t n_rows = std::min(n * kPanelRows, weight.rows - row);
   for (int64_t i = 0; i < n_inputs; ++i) {
-    const float* sums = scratch->sums[i] + lane;
+    const float* sums = scratch->sums[i];
     float* out = linear.out + (first + i) * weight.rows + row;
-    for (int64_t r = 0; r < n; ++r) {
+    for (int64_t r = 0; r < n_rows; ++r) {
       const float value = linear.bias == nullptr ? sums[r] : sums[r] + linear.bias[row + r];
       out[r] = linear.accumulate ? out[r] + value : value;
     }
@@ -116,19 +112,16 @@ void run_tile(const Call& call, const Linear& linear, int64_t row, int64_t n, in
 }
 
 // Tiles [begin, begin + n) of the list of all linears' tiles, or as many of them as there are.
-void run_tiles(const Call& call, int64_t begin, int64_t n, std::byte* worker) {
-  auto* scratch = reinterpret_cast<TileScratch*>(worker);
-  auto* padded = reinterpret_cast<uint8_t*>(scratch + 1);
-  const int64_t tile_rows = call.kernels.tile_rows;
+void run_tiles(const Call& call, int64_t begin, int64_t n, TileScratch* scratch) {
+  const int64_t step = call.kernels.tile_panels;
   for (const Linear& linear : call.linears) {
-    const int64_t rows = linear.weight->rows;
-    const int64_t n_tiles = (rows + tile_rows - 1) / tile_rows;
+    const int64_t n_panels = linear.weight->n_panels();
+    const int64_t n_tiles = (n_panels + step - 1) / step;
     const int64_t end = std::min(n_tiles, begin + n);
     for (int64_t first = 0; first < call.n_rows; first += kMaxTileInputs) {
       const int64_t n_inputs = std::min<int64_t>(kMaxTileInputs, call.n_rows - first);
-      for (int64_t row = begin * tile_rows; row < end * tile_rows; row += tile_rows) {
-        run_tile(call, linear, row, std::min(tile_rows, rows - row), first, n_inputs, scratch,
-                 padded);
+      for (int64_t panel = begin * step; panel < end * step; panel += step) {
+        run_tile(call, linear, panel, std::min(step, n_panels - panel), first, n_inputs, scratch);
       }
     }
     if (end > begin) n -= end - begin;
@@ -139,15 +132,12 @@ void run_tiles(const Call& call, int64_t begin, int64_t n, std::byte* worker) {
 }  // namespace
 
 void MatmulScratch::reserve(int64_t n_rows, int64_t in_features, int n_workers) {
-  const auto round_up = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
   const auto grow = [](Buffer& buffer, size_t bytes) {
     if (buffer.size() < bytes) buffer = Buffer(bytes);
   };
   const size_t blocks = static_cast<size_t>(n_rows * ((in_features + kBlock - 1) / kBlock));
-  const size_t padded_rows = static_cast<size_t>(in_features) * sizeof(float) * kMaxTileRows;
-  worker_bytes_ = std::max(worker_bytes_, round_up(sizeof(TileScratch) + padded_rows));
   grow(activations_, blocks * sizeof(QuantizedBlock));
-  grow(workers_, worker_bytes_ * static_cast<size_t>(n_workers));
+  grow(workers_, sizeof(TileScratch) * static_cast<size_t>(n_workers));
 }
 
 void matmul(ThreadPool& pool, MatmulScratch& scratch, Target target, const float* x, int64_t n_rows,
@@ -155,23 +145,23 @@ void matmul(ThreadPool& pool, MatmulScratch& scratch, Target target, const float
   if (linears.empty() || n_rows == 0) return;
   const int64_t cols = linears[0].weight->cols;
   scratch.reserve(n_rows, cols, pool.size());
-  auto* quantized = reinterpret_cast<QuantizedBlock*>(scratch.activations());
-  const Call call = {kernels_for(target), x, quantized, n_rows, cols, linears};
-  const int64_t tile_rows = call.kernels.tile_rows;
+  const Call call = {kernels_for(target), x, scratch.activations(), n_rows, cols, linears};
+  const int64_t tile_panels = call.kernels.tile_panels;
 
   bool quantize = false;
   int64_t n_tiles = 0;
   for (const Linear& linear : linears) {
     TIDAL_CHECK(linear.weight->cols == cols, "the linears of a call share their input");
+    TIDAL_CHECK(linear.weight->layout == WeightLayout::kPanels, "weights are read in panels");
     quantize |= !is_float(linear.weight->dtype);
-    n_tiles += (linear.weight->rows + tile_rows - 1) / tile_rows;
+    n_tiles += (linear.weight->n_panels() + tile_panels - 1) / tile_panels;
   }
-  if (quantize) quantize_rows(pool, call, quantized);
+  if (quantize) quantize_rows(pool, call, scratch.activations());
 
   // A task is some consecutive tiles of the list of all linears' tiles.
   const int64_t tiles_per_task = std::max<int64_t>(1, n_tiles / (int64_t{16} * pool.size()));
   pool.run((n_tiles + tiles_per_task - 1) / tiles_per_task, [&](int64_t task, int worker) {
-    run_tiles(call, task * tiles_per_task, tiles_per_task, scratch.worker(worker));
+    run_tiles(call, task * tiles_per_task, tiles_per_task, scratch.workers() + worker);
   });
 }
 

@@ -1,8 +1,8 @@
 // Matrix products of the CPU back end; the contract is that of Backend::matmul.
 //
-// Weights are decoded in registers from the bytes of their file. A row of x is quantized once a
-// call to int16 in blocks of 32 (for integer formats; float formats use the floats). All output
-// rows of all linears are one pool of work. matmul_variant-inl.h has the arithmetic.
+// Weights lie in panels (tensor/panels.h) and are decoded in registers. A row of x is quantized
+// once a call to 16 bits in blocks of 32 (for integer formats; float formats use the floats). All
+// output rows of all linears are one pool of work. matmul_variant-inl.h has the arithmetic.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,21 @@
 
 namespace tidal::cpu {
 
-// Working memory: quantized activations, and panels of decoded weights for each worker. Within the
+struct QuantizedBlock;
+struct TileScratch;
+
+// Working memory: quantized activations, and decoded weights for each worker. Within the
 // reserved limits no call allocates; a larger one grows it.
 class MatmulScratch {
  public:
   void reserve(int64_t n_rows, int64_t in_features, int n_workers);
 
-  std::byte* activations() const { return activations_.data(); }
-  std::byte* worker(int index) const {
-    return workers_.data() + static_cast<size_t>(index) * worker_bytes_;
-  }
+  QuantizedBlock* activations() const { return activations_.as<QuantizedBlock>(); }
+  TileScratch* workers() const { return workers_.as<TileScratch>(); }
 
  private:
   Buffer activations_;
   Buffer workers_;
-  size_t worker_bytes_ = 0;
 };
 
 void matmul(ThreadPool& pool, MatmulScratch& scratch, Target target, const float* x, int64_t n_rows,

@@ -8,6 +8,7 @@
 
 #include "base/parallel.h"
 #include "ops/cpu/target.h"
+#include "tensor/panels.h"
 
 namespace tidal::cpu {
 namespace {
@@ -18,7 +19,7 @@ constexpr DType kAllTypes[] = {
 #undef TIDAL_FORMAT
 };
 
-// A weight with owned bytes, and its decoded values.
+// A weight in panels with owned bytes, and its decoded values.
 struct TestWeight {
   Weight weight;
   std::vector<std::byte> bytes;
@@ -28,11 +29,15 @@ struct TestWeight {
     std::normal_distribution<float> normal;
     values.resize(static_cast<size_t>(rows * cols));
     for (float& value : values) value = normal(random) + 0.3f;
-    weight = {dtype, rows, cols, nullptr};
-    bytes.resize(weight.bytes());  // exactly: the sanitizer sees a read past the last row
+    Weight in_rows = {dtype, rows, cols, nullptr};
+    std::vector<std::byte> row_bytes(in_rows.bytes());
+    in_rows.data = row_bytes.data();
+    encode_row(dtype, values.data(), row_bytes.data(), rows * cols);
+    decode_row(dtype, row_bytes.data(), values.data(), rows * cols);
+    weight = {dtype, rows, cols, nullptr, WeightLayout::kPanels};
+    bytes.resize(weight.stored_bytes());  // exactly: the sanitizer sees a read past the last panel
     weight.data = bytes.data();
-    encode_row(dtype, values.data(), bytes.data(), rows * cols);
-    decode_row(dtype, bytes.data(), values.data(), rows * cols);
+    rows_to_panels(in_rows, 0, in_rows.n_panels(), bytes.data());
   }
 };
 

@@ -1,75 +1,78 @@
 // Vector helpers of the matrix product kernels; included by matmul_variant-inl.h only.
 
-using DF = hn::CappedTag<float, kMaxLanes>;
+using DF = hn::CappedTag<float, kPanelRows>;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 using VF = hn::Vec<DF>;
 using VI = hn::Vec<DI>;
 using VU = hn::Vec<DU>;
-using DBytes = hn::Repartition<int8_t, DF>;
-using VBytes = hn::Vec<DBytes>;
 
 constexpr DF df;
 constexpr DI di;
 constexpr DU du;
-constexpr DBytes dbytes;
-constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // output rows of a panel
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // rows a vector holds
+constexpr int kParts = kPanelRows / kLanes;                   // vectors a panel is wide
 
-// 16 bytes at p + 4 i stride for each 128-bit block i.
-template <class D>
-HWY_INLINE hn::Vec<D> load_every_fourth(D d, const uint8_t* p, size_t stride) {
-  if constexpr (hn::MaxLanes(D()) <= 4) {
-    return hn::BitCast(d, hn::LoadU(hn::Repartition<uint8_t, D>(), p));
-  } else {
-    const hn::Half<D> half;
-    const uint8_t* upper = p + hn::MaxLanes(half) * stride;
-    return hn::Combine(d, load_every_fourth(half, upper, stride),
-                       load_every_fourth(half, p, stride));
+// A block of a panel, from the lane of this vector's first row on. The field at byte `offset` of
+// the block of one row is at 16 times that for all.
+struct Unit {
+  const uint8_t* block;
+  int lane;
+
+  HWY_INLINE VU word(int offset) const {
+    return hn::LoadU(du, reinterpret_cast<const uint32_t*>(block + kPanelRows * offset) + lane);
   }
-}
-
-// Four consecutive 32-bit words of every row of the tile, transposed: lane r is row r.
-struct Words {
-  VU w[4];
+  HWY_INLINE VF f16(int offset) const {
+    const hn::Rebind<hwy::float16_t, DF> d16;
+    const auto* p = reinterpret_cast<const hwy::float16_t*>(block + kPanelRows * offset);
+    return hn::PromoteTo(df, hn::LoadU(d16, p + lane));
+  }
+  HWY_INLINE VF bf16(int offset) const {
+    const hn::Rebind<uint16_t, DF> d16;
+    const auto* p = reinterpret_cast<const uint16_t*>(block + kPanelRows * offset);
+    const VU wide = hn::PromoteTo(du, hn::LoadU(d16, p + lane));
+    return hn::BitCast(df, hn::ShiftLeft<16>(wide));
+  }
 };
-HWY_INLINE Words load_words(const uint8_t* p, size_t stride) {
-  const VU r0 = load_every_fourth(du, p, stride);
-  const VU r1 = load_every_fourth(du, p + stride, stride);
-  const VU r2 = load_every_fourth(du, p + 2 * stride, stride);
-  const VU r3 = load_every_fourth(du, p + 3 * stride, stride);
-  const hn::Repartition<uint64_t, DU> d64;
-  const auto lower01 = hn::BitCast(d64, hn::InterleaveLower(du, r0, r1));
-  const auto lower23 = hn::BitCast(d64, hn::InterleaveLower(du, r2, r3));
-  const auto upper01 = hn::BitCast(d64, hn::InterleaveUpper(du, r0, r1));
-  const auto upper23 = hn::BitCast(d64, hn::InterleaveUpper(du, r2, r3));
-  return {{hn::BitCast(du, hn::InterleaveLower(d64, lower01, lower23)),
-           hn::BitCast(du, hn::InterleaveUpper(d64, lower01, lower23)),
-           hn::BitCast(du, hn::InterleaveLower(d64, upper01, upper23)),
-           hn::BitCast(du, hn::InterleaveUpper(d64, upper01, upper23))}};
-}
-
-// The f16 in the low (high) half of each lane.
-HWY_INLINE VF low_half_to_float(VU v) {
-  const hn::Rebind<uint16_t, DF> d16;
-  const hn::Rebind<hwy::float16_t, DF> df16;
-  return hn::PromoteTo(df, hn::BitCast(df16, hn::TruncateTo(d16, v)));
-}
-HWY_INLINE VF high_half_to_float(VU v) { return low_half_to_float(hn::ShiftRight<16>(v)); }
 
 HWY_INLINE VU set_bytes(uint32_t byte) { return hn::Set(du, byte * 0x01010101u); }
-HWY_INLINE VU low_nibbles(VU v) { return hn::And(v, set_bytes(15)); }
-HWY_INLINE VU high_nibbles(VU v) { return hn::And(hn::ShiftRight<4>(v), set_bytes(15)); }
-HWY_INLINE void store_codes(VU v, int8_t* out) { hn::Store(hn::BitCast(dbytes, v), dbytes, out); }
-HWY_INLINE VU minus_bytes(VU v, uint32_t byte) {
-  return hn::BitCast(du, hn::Sub(hn::BitCast(dbytes, v), hn::BitCast(dbytes, set_bytes(byte))));
+// The four bits from bit kShift (0 or 4) on of each byte.
+template <int kShift>
+HWY_INLINE VU nibbles(VU v) {
+  return hn::And(hn::ShiftRight<kShift>(v), set_bytes(15));
+}
+// Left by kBits, or right where kBits is negative.
+template <int kBits>
+HWY_INLINE VU shift(VU v) {
+  if constexpr (kBits >= 0) {
+    return hn::ShiftLeft<kBits>(v);
+  } else {
+    return hn::ShiftRight<-kBits>(v);
+  }
 }
 HWY_INLINE VF unsigned_to_float(VU v) { return hn::ConvertTo(df, hn::BitCast(di, v)); }
 
+HWY_INLINE VI broadcast(const void* four_bytes) {
+  int32_t bits;
+  std::memcpy(&bits, four_bytes, sizeof(bits));
+  return hn::Set(di, bits);
+}
+
+#if TIDAL_VNNI
+// sum + the products of a lane's four unsigned codes with four signed bytes of x.
+HWY_INLINE VI dot_bytes(VI sum, VU codes, VI x) {
+  return VI{_mm512_dpbusd_epi32(sum.raw, codes.raw, x.raw)};
+}
+#else
+// The even and odd bytes of each lane as pairs of 16 bits.
+HWY_INLINE VI even_bytes(VU v) { return hn::BitCast(di, hn::And(v, hn::Set(du, 0x00ff00ffu))); }
+HWY_INLINE VI odd_bytes(VU v) {
+  const hn::Repartition<uint16_t, DU> d16;
+  return hn::BitCast(di, hn::ShiftRight<8>(hn::BitCast(d16, v)));
+}
 // sum + a.even * b.even + a.odd * b.odd over the 16-bit halves of each 32-bit lane, exactly.
 HWY_INLINE VI dot_pairs(VI sum, VI a, VI b) {
-#if TIDAL_VNNI
-  return VI{_mm512_dpwssd_epi32(sum.raw, a.raw, b.raw)};
-#elif HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3
   return hn::Add(sum, VI{_mm512_madd_epi16(a.raw, b.raw)});
 #elif HWY_TARGET == HWY_AVX2
   return hn::Add(sum, VI{_mm256_madd_epi16(a.raw, b.raw)});
@@ -79,3 +82,4 @@ HWY_INLINE VI dot_pairs(VI sum, VI a, VI b) {
   return hn::Add(sum, hn::Add(hn::Mul(low(a), low(b)), hn::Mul(high(a), high(b))));
 #endif
 }
+#endif

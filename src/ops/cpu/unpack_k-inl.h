@@ -1,104 +1,78 @@
 // Decoders of the formats with superblocks of 256; included by matmul_variant-inl.h only. Layouts:
-// tensor/formats/q4_k.h, q5_k.h, q6_k.h and k_scales.h.
+// tensor/formats/q4_k.h, q5_k.h, q6_k.h and k_scales.h. What two blocks of a superblock share is
+// loaded for each of them: it is in the first-level cache.
 
-// Scales and mins of the eight groups of a Q4_K or Q5_K superblock, whose first 16 bytes are
-// scale, min and the 12 packed bytes of k_scales.h.
-HWY_INLINE void unpack_k_header(const uint8_t* p, size_t stride, Panel* out, int b) {
-  const Words header = load_words(p, stride);
-  const VF scale = low_half_to_float(header.w[0]);
-  const VF min = hn::Neg(high_half_to_float(header.w[0]));
-  for (int j = 0; j < 4; ++j) {
-    const auto byte = [j](VU v) {
-      return hn::And(hn::ShiftRightSame(v, 8 * j), hn::Set(du, 255u));
-    };
-    const auto six_bits = [](VU v) { return hn::And(v, hn::Set(du, 63u)); };
-    const VU scales = byte(header.w[1]), mins = byte(header.w[2]), lower = byte(header.w[3]);
+// Byte kIndex of each lane.
+template <int kIndex>
+HWY_INLINE VU byte_of(VU v) {
+  return hn::And(hn::ShiftRight<8 * kIndex>(v), hn::Set(du, 255u));
+}
+
+// Scale and min of block g of a Q4_K or Q5_K superblock, whose first 16 bytes are scale, min and
+// the 12 packed bytes of k_scales.h.
+template <int g>
+HWY_INLINE void load_k_header(Unit unit, Block* out) {
+  VU scale = byte_of<g % 4>(unit.word(4));
+  VU min = byte_of<g % 4>(unit.word(8));
+  if constexpr (g < 4) {
+    scale = hn::And(scale, hn::Set(du, 63u));
+    min = hn::And(min, hn::Set(du, 63u));
+  } else {
+    const VU lower = byte_of<g % 4>(unit.word(12));
     const auto upper_two = [](VU v) { return hn::And(hn::ShiftRight<2>(v), hn::Set(du, 0x30u)); };
-    const VU late_scales = hn::Or(hn::And(lower, hn::Set(du, 15u)), upper_two(scales));
-    const VU late_mins = hn::Or(hn::ShiftRight<4>(lower), upper_two(mins));
-    const auto store = [](VF factor, VU v, float* to) {
-      hn::Store(hn::Mul(factor, unsigned_to_float(v)), df, to);
-    };
-    store(scale, six_bits(scales), out->scales[b + j][0]);
-    store(min, six_bits(mins), out->mins[b + j]);
-    store(scale, late_scales, out->scales[b + j + 4][0]);
-    store(min, late_mins, out->mins[b + j + 4]);
+    scale = hn::Or(hn::And(lower, hn::Set(du, 15u)), upper_two(scale));
+    min = hn::Or(hn::ShiftRight<4>(lower), upper_two(min));
   }
+  out->scales[0] = hn::Mul(unit.f16(0), unsigned_to_float(scale));
+  out->min = hn::Mul(hn::Neg(unit.f16(2)), unsigned_to_float(min));
 }
 
 struct UnpackQ4_K {
-  static constexpr int kUnitBlocks = 8, kUnitBytes = 144, kGroups = 1;
+  static constexpr int kUnitBlocks = 8, kUnitBytes = 144, kGroups = 1, kCenterBits = 0;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    unpack_k_header(p, stride, out, b);
-    for (int part = 0; part < 8; ++part) {  // 16 bytes: half of a pair of groups
-      const Words q = load_words(p + 16 + 16 * part, stride);
-      const int g = b + part / 2 * 2;
-      for (int j = 0; j < 4; ++j) {
-        store_codes(low_nibbles(q.w[j]), out->codes[g][part % 2 * 4 + j]);
-        store_codes(high_nibbles(q.w[j]), out->codes[g + 1][part % 2 * 4 + j]);
-      }
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    load_k_header<g>(unit, out);
+    HWY_UNROLL(8)
+    for (int j = 0; j < kBlock / 4; ++j) {
+      out->codes[j] = nibbles<g % 2 * 4>(unit.word(16 + g / 2 * 32 + 4 * j));
     }
   }
 };
 
 struct UnpackQ5_K {
-  static constexpr int kUnitBlocks = 8, kUnitBytes = 176, kGroups = 1;
+  static constexpr int kUnitBlocks = 8, kUnitBytes = 176, kGroups = 1, kCenterBits = 0;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    unpack_k_header(p, stride, out, b);
-    for (int half = 0; half < 2; ++half) {  // of every group's 32 bytes
-      const Words high = load_words(p + 16 + 16 * half, stride);
-      for (int pair = 0; pair < 4; ++pair) {
-        const Words q = load_words(p + 48 + 32 * pair + 16 * half, stride);
-        for (int j = 0; j < 4; ++j) {
-          const auto fifth = [&](int g) {
-            const VU bit = hn::And(hn::ShiftRightSame(high.w[j], g), set_bytes(1));
-            return hn::ShiftLeft<4>(bit);
-          };
-          int8_t(*codes)[kBlock / 4][kMaxLanes * 4] = out->codes + b + 2 * pair;
-          store_codes(hn::Or(low_nibbles(q.w[j]), fifth(2 * pair)), codes[0][4 * half + j]);
-          store_codes(hn::Or(high_nibbles(q.w[j]), fifth(2 * pair + 1)), codes[1][4 * half + j]);
-        }
-      }
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    load_k_header<g>(unit, out);
+    HWY_UNROLL(8)
+    for (int j = 0; j < kBlock / 4; ++j) {
+      const VU low = nibbles<g % 2 * 4>(unit.word(48 + g / 2 * 32 + 4 * j));
+      const VU fifth = hn::And(shift<4 - g>(unit.word(16 + 4 * j)), set_bytes(16));
+      out->codes[j] = hn::Or(low, fifth);
     }
   }
 };
 
 struct UnpackQ6_K {
-  static constexpr int kUnitBlocks = 8, kUnitBytes = 210, kGroups = 2;
+  static constexpr int kUnitBlocks = 8, kUnitBytes = 210, kGroups = 2, kCenterBits = 5;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    unpack_scales(p, stride, out, b);
-    for (int part = 0; part < 4; ++part) {  // 16 bytes of high bits: half of a half
-      const int half = part / 2;
-      const int column = part % 2 * 4;
-      const Words high = load_words(p + 128 + 16 * part, stride);
-      for (int odd = 0; odd < 2; ++odd) {
-        const Words q = load_words(p + 64 * half + 32 * odd + 16 * (part % 2), stride);
-        for (int j = 0; j < 4; ++j) {
-          const auto code = [&](VU nibbles, int r) {
-            const VU bits = hn::And(hn::ShiftRightSame(high.w[j], 2 * r), set_bytes(3));
-            return minus_bytes(hn::Or(nibbles, hn::ShiftLeft<4>(bits)), 32);
-          };
-          const int g = b + 4 * half + odd;
-          store_codes(code(low_nibbles(q.w[j]), odd), out->codes[g][column + j]);
-          store_codes(code(high_nibbles(q.w[j]), odd + 2), out->codes[g + 2][column + j]);
-        }
-      }
-    }
-  }
-
- private:
-  static HWY_INLINE void unpack_scales(const uint8_t* p, size_t stride, Panel* out, int b) {
-    const VF scale = high_half_to_float(load_words(p + 194, stride).w[3]);  // bytes 208, 209
-    const Words groups = load_words(p + 192, stride);
-    for (int j = 0; j < 4; ++j) {
-      for (int k = 0; k < 4; ++k) {
-        const VI top = hn::ShiftLeftSame(hn::BitCast(di, groups.w[j]), 24 - 8 * k);
-        const VF group = hn::ConvertTo(df, hn::ShiftRight<24>(top));
-        hn::Store(hn::Mul(scale, group), df, out->scales[b + 2 * j + k / 2][k % 2]);
-      }
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    constexpr int kHalf = g / 4, kRow = g % 4;  // the layout's h and r
+    const VF scale = unit.f16(208);
+    const VI groups = hn::BitCast(di, unit.word(192 + g / 2 * 4));
+    const auto group_scale = [&](VI top) {
+      return hn::Mul(scale, hn::ConvertTo(df, hn::ShiftRight<24>(top)));
+    };
+    out->scales[0] = group_scale(hn::ShiftLeft<24 - g % 2 * 16>(groups));
+    out->scales[1] = group_scale(hn::ShiftLeft<16 - g % 2 * 16>(groups));
+    HWY_UNROLL(8)
+    for (int j = 0; j < kBlock / 4; ++j) {
+      const VU low = nibbles<kRow / 2 * 4>(unit.word(64 * kHalf + kRow % 2 * 32 + 4 * j));
+      const VU high = shift<4 - 2 * kRow>(unit.word(128 + 32 * kHalf + 4 * j));
+      out->codes[j] = hn::Or(low, hn::And(high, set_bytes(0x30)));
     }
   }
 };

@@ -1,84 +1,94 @@
 // Decoders of the formats with blocks of 32; included by matmul_variant-inl.h only.
 //
-// A decoder takes one unit (a block, or a superblock of 256) of the tile's rows at `p`, a row
-// apart by `stride`, and writes kUnitBlocks blocks of the panel: weight = scale * code + min.
-// kGroups scales belong to a block of 32; min exists if kHasMin.
+// A decoder takes block g of a unit (a block, or a superblock of 256) apart:
+//   weight = scale * (code - 2^kCenterBits) + min, without the power where kCenterBits is 0.
+// Word j of the codes holds columns 4 j to 4 j + 3. kGroups scales belong to a block of 32; min
+// exists if kHasMin.
 
-struct UnpackQ4_0 {
-  static constexpr int kUnitBlocks = 1, kUnitBytes = 18, kGroups = 1;
-  static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    hn::Store(low_half_to_float(load_words(p, stride).w[0]), df, out->scales[b][0]);
-    const Words q = load_words(p + 2, stride);
-    for (int j = 0; j < 4; ++j) {
-      store_codes(minus_bytes(low_nibbles(q.w[j]), 8), out->codes[b][j]);
-      store_codes(minus_bytes(high_nibbles(q.w[j]), 8), out->codes[b][j + 4]);
-    }
-  }
+struct Block {
+  VU codes[kBlock / 4];
+  VF scales[2];
+  VF min;
 };
 
-struct UnpackQ4_1 {
-  static constexpr int kUnitBlocks = 1, kUnitBytes = 20, kGroups = 1;
-  static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    const VU header = load_words(p, stride).w[0];
-    hn::Store(low_half_to_float(header), df, out->scales[b][0]);
-    hn::Store(high_half_to_float(header), df, out->mins[b]);
-    const Words q = load_words(p + 4, stride);
-    for (int j = 0; j < 4; ++j) {
-      store_codes(low_nibbles(q.w[j]), out->codes[b][j]);
-      store_codes(high_nibbles(q.w[j]), out->codes[b][j + 4]);
-    }
+template <int kHeaderBytes>
+HWY_INLINE void load_nibbles(Unit unit, Block* out) {
+  HWY_UNROLL(4)
+  for (int j = 0; j < 4; ++j) {
+    const VU q = unit.word(kHeaderBytes + 4 * j);
+    out->codes[j] = nibbles<0>(q);
+    out->codes[j + 4] = nibbles<4>(q);
   }
-};
+}
 
 // Bits 4 g to 4 g + 3 of each lane as bit 4 of the lane's four bytes. The product puts bit i at
 // i + 7 j + 4 for j in 0..3: no two meet, and i == j is where byte i wants it.
-HWY_INLINE VU spread_fifth_bits(VU bits, int g) {
-  const VU nibble = hn::And(hn::ShiftRightSame(bits, 4 * g), hn::Set(du, 15u));
+template <int g>
+HWY_INLINE VU spread_fifth_bits(VU bits) {
+  const VU nibble = hn::And(hn::ShiftRight<4 * g>(bits), hn::Set(du, 15u));
   const VI product = hn::Mul(hn::BitCast(di, nibble), hn::Set(di, 0x02040810));
   return hn::And(hn::BitCast(du, product), set_bytes(16));
 }
 
-HWY_INLINE void store_five_bits(const Words& q, VU high, uint32_t center, Panel* out, int b) {
-  for (int j = 0; j < 4; ++j) {
-    const VU low = hn::Or(low_nibbles(q.w[j]), spread_fifth_bits(high, j));
-    const VU upper = hn::Or(high_nibbles(q.w[j]), spread_fifth_bits(high, j + 4));
-    store_codes(minus_bytes(low, center), out->codes[b][j]);
-    store_codes(minus_bytes(upper, center), out->codes[b][j + 4]);
-  }
+template <int g = 0>
+HWY_INLINE void add_fifth_bits(VU bits, Block* out) {
+  out->codes[g] = hn::Or(out->codes[g], spread_fifth_bits<g>(bits));
+  if constexpr (g + 1 < kBlock / 4) add_fifth_bits<g + 1>(bits, out);
 }
 
-struct UnpackQ5_0 {
-  static constexpr int kUnitBlocks = 1, kUnitBytes = 22, kGroups = 1;
+struct UnpackQ4_0 {
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 18, kGroups = 1, kCenterBits = 3;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    const Words header = load_words(p, stride);
-    hn::Store(low_half_to_float(header.w[0]), df, out->scales[b][0]);
-    const VU high = hn::Or(hn::ShiftRight<16>(header.w[0]), hn::ShiftLeft<16>(header.w[1]));
-    store_five_bits(load_words(p + 6, stride), high, 16, out, b);
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    out->scales[0] = unit.f16(0);
+    load_nibbles<2>(unit, out);
+  }
+};
+
+struct UnpackQ4_1 {
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 20, kGroups = 1, kCenterBits = 0;
+  static constexpr bool kHasMin = true;
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    out->scales[0] = unit.f16(0);
+    out->min = unit.f16(2);
+    load_nibbles<4>(unit, out);
+  }
+};
+
+struct UnpackQ5_0 {
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 22, kGroups = 1, kCenterBits = 4;
+  static constexpr bool kHasMin = false;
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    out->scales[0] = unit.f16(0);
+    load_nibbles<6>(unit, out);
+    add_fifth_bits(unit.word(2), out);
   }
 };
 
 struct UnpackQ5_1 {
-  static constexpr int kUnitBlocks = 1, kUnitBytes = 24, kGroups = 1;
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 24, kGroups = 1, kCenterBits = 0;
   static constexpr bool kHasMin = true;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    const Words header = load_words(p, stride);
-    hn::Store(low_half_to_float(header.w[0]), df, out->scales[b][0]);
-    hn::Store(high_half_to_float(header.w[0]), df, out->mins[b]);
-    store_five_bits(load_words(p + 8, stride), header.w[1], 0, out, b);
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    out->scales[0] = unit.f16(0);
+    out->min = unit.f16(2);
+    load_nibbles<8>(unit, out);
+    add_fifth_bits(unit.word(4), out);
   }
 };
 
 struct UnpackQ8_0 {
-  static constexpr int kUnitBlocks = 1, kUnitBytes = 34, kGroups = 1;
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 34, kGroups = 1, kCenterBits = 7;
   static constexpr bool kHasMin = false;
-  static HWY_INLINE void unpack(const uint8_t* p, size_t stride, Panel* out, int b) {
-    hn::Store(low_half_to_float(load_words(p, stride).w[0]), df, out->scales[b][0]);
-    for (int half = 0; half < 2; ++half) {
-      const Words q = load_words(p + 2 + 16 * half, stride);
-      for (int j = 0; j < 4; ++j) store_codes(q.w[j], out->codes[b][4 * half + j]);
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    out->scales[0] = unit.f16(0);
+    HWY_UNROLL(8)
+    for (int j = 0; j < kBlock / 4; ++j) {
+      out->codes[j] = hn::Xor(unit.word(2 + 4 * j), set_bytes(128));  // + 128
     }
   }
 };

@@ -18,6 +18,7 @@ double dot(const float* a, const float* b, int64_t n) {
 }
 
 void embed(const Weight& table, std::span<const int32_t> ids, float* out) {
+  TIDAL_CHECK(table.layout == WeightLayout::kRows);
   for (int32_t id : ids) {
     TIDAL_CHECK(id >= 0 && id < table.rows, "token {} of {}", id, table.rows);
     decode_row(table.dtype, table.row(id), out, table.cols);
@@ -27,6 +28,7 @@ void embed(const Weight& table, std::span<const int32_t> ids, float* out) {
 
 void multiply(const float* x, int64_t n_rows, const Linear& linear, Workspace& workspace) {
   const Weight& weight = *linear.weight;
+  TIDAL_CHECK(weight.layout == WeightLayout::kRows);
   workspace.row.resize(static_cast<size_t>(weight.cols));
   for (int64_t o = 0; o < weight.rows; ++o) {
     decode_row(weight.dtype, weight.row(o), workspace.row.data(), weight.cols);

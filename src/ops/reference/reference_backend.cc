@@ -24,6 +24,7 @@ class ReferenceBackend final : public Backend {
  public:
   std::string_view name() const override { return "reference"; }
   int threads() const override { return 1; }
+  WeightLayout weight_layout() const override { return WeightLayout::kRows; }
   void reserve(const BackendLimits& limits) override { workspace_.reserve(limits); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {

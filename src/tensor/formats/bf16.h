@@ -8,6 +8,7 @@
 namespace tidal {
 
 struct BlockBF16 {
+  static constexpr int kHeaderHalves = 0;  // panels.h
   uint16_t value;
 };
 static_assert(sizeof(BlockBF16) == 2);

@@ -8,6 +8,7 @@
 namespace tidal {
 
 struct BlockF16 {
+  static constexpr int kHeaderHalves = 0;  // panels.h
   uint16_t value;
 };
 static_assert(sizeof(BlockF16) == 2);

@@ -4,6 +4,7 @@
 namespace tidal {
 
 struct BlockF32 {
+  static constexpr int kHeaderHalves = 0;  // panels.h
   float value;
 };
 static_assert(sizeof(BlockF32) == 4);

@@ -13,6 +13,7 @@ namespace tidal {
 
 struct BlockQ4_0 {
   static constexpr int kSize = 32;
+  static constexpr int kHeaderHalves = 1;  // panels.h
   uint16_t scale;
   uint8_t nibbles[kSize / 2];
 };

@@ -14,6 +14,7 @@ namespace tidal {
 
 struct BlockQ4_1 {
   static constexpr int kSize = 32;
+  static constexpr int kHeaderHalves = 2;  // panels.h
   uint16_t scale;
   uint16_t min;
   uint8_t nibbles[kSize / 2];

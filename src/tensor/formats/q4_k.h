@@ -17,6 +17,7 @@ namespace tidal {
 
 struct BlockQ4_K {
   static constexpr int kSize = 256;
+  static constexpr int kHeaderHalves = 2;  // panels.h
   uint16_t scale;
   uint16_t min;
   uint8_t group_scales[12];

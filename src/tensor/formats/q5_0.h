@@ -14,6 +14,7 @@ namespace tidal {
 
 struct BlockQ5_0 {
   static constexpr int kSize = 32;
+  static constexpr int kHeaderHalves = 1;  // panels.h
   uint16_t scale;
   uint8_t high_bits[kSize / 8];
   uint8_t nibbles[kSize / 2];

@@ -15,6 +15,7 @@ namespace tidal {
 
 struct BlockQ5_1 {
   static constexpr int kSize = 32;
+  static constexpr int kHeaderHalves = 2;  // panels.h
   uint16_t scale;
   uint16_t min;
   uint8_t high_bits[kSize / 8];

@@ -21,6 +21,7 @@ namespace tidal {
 
 struct BlockQ6_K {
   static constexpr int kSize = 256;
+  static constexpr int kHeaderHalves = 0;  // panels.h
   static constexpr int kGroups = 16;
   static constexpr int kGroupSize = 16;
   uint8_t nibbles[kSize / 2];

@@ -14,6 +14,7 @@ namespace tidal {
 
 struct BlockQ8_0 {
   static constexpr int kSize = 32;
+  static constexpr int kHeaderHalves = 1;  // panels.h
   uint16_t scale;
   int8_t values[kSize];
 };
