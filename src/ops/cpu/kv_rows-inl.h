@@ -58,13 +58,42 @@ HWY_INLINE hn::Vec<D> load_floats(D d, const hwy::bfloat16_t* row, int j) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), row + j));
 }
 template <class D>
-HWY_INLINE hn::Vec<D> load_floats(D d, const BlockQ8_0* row, int j) {
+HWY_INLINE hn::Vec<D> load_scale(D d, const BlockQ8_0& block) {
   const hn::Rebind<hwy::float16_t, D> d16;
-  const hn::RebindToSigned<D> di;
+  const auto bits = hn::Set(hn::Rebind<uint16_t, D>(), block.scale);
+  return hn::PromoteTo(d, hn::BitCast(d16, bits));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_codes(D d, const BlockQ8_0& block, int j) {
+  const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), block.values + j);
+  return hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(), codes));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_floats(D d, const BlockQ8_0* row, int j) {
   const BlockQ8_0& block = row[j / BlockQ8_0::kSize];
-  const auto scale = hn::BitCast(d16, hn::Set(hn::Rebind<uint16_t, D>(), block.scale));
-  const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), block.values + j % BlockQ8_0::kSize);
-  return hn::Mul(hn::PromoteTo(d, scale), hn::ConvertTo(d, hn::PromoteTo(di, codes)));
+  return hn::Mul(load_scale(d, block), load_codes(d, block, j % BlockQ8_0::kSize));
+}
+
+// Elements j, j + 1, ... of kVectors vectors; j a multiple of their number. The scale of a block is
+// loaded once for all of its vectors.
+template <int kVectors, class D, typename T>
+HWY_INLINE void load_vectors(D d, const T* row, int j, hn::Vec<D>* values) {
+  constexpr int kStep = static_cast<int>(hn::MaxLanes(D()));
+  constexpr int kPerBlock = BlockQ8_0::kSize / kStep;
+  if constexpr (std::is_same_v<T, BlockQ8_0> && kVectors % kPerBlock == 0) {
+    const BlockQ8_0* block = row + j / BlockQ8_0::kSize;
+    TIDAL_UNROLL
+    for (int b = 0; b < kVectors / kPerBlock; ++b) {
+      const auto scale = load_scale(d, block[b]);
+      TIDAL_UNROLL
+      for (int v = 0; v < kPerBlock; ++v) {
+        values[b * kPerBlock + v] = hn::Mul(scale, load_codes(d, block[b], v * kStep));
+      }
+    }
+  } else {
+    TIDAL_UNROLL
+    for (int v = 0; v < kVectors; ++v) values[v] = load_floats(d, row, j + v * kStep);
+  }
 }
 
 // Bytes of n elements of a row.
@@ -147,16 +176,35 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
   if (ahead.rows != nullptr) {
     for (int r = 0; r < kDotRows; ++r) ahead.fetch(r, 0, packed_bytes<T>(n));
   }
+  constexpr bool kBlocks = std::is_same_v<T, BlockQ8_0>;
+  constexpr int kVectors = kBlocks ? BlockQ8_0::kSize / kLanes : 1;  // of a row that share a scale
   int j = 0;
-  for (; j + kLanes <= n; j += kLanes) {
-    FloatVec k[kDotRows];
-    TIDAL_UNROLL
-    for (int r = 0; r < kDotRows; ++r) k[r] = load_floats(d, row[r], j);
-    TIDAL_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const FloatVec qv = hn::LoadU(d, q + h * n + j);
+  for (; j + kVectors * kLanes <= n; j += kVectors * kLanes) {
+    [[maybe_unused]] FloatVec row_scale[kDotRows];
+    if constexpr (kBlocks) {
       TIDAL_UNROLL
-      for (int r = 0; r < kDotRows; ++r) sum[h][r] = hn::MulAdd(qv, k[r], sum[h][r]);
+      for (int r = 0; r < kDotRows; ++r) {
+        row_scale[r] = load_scale(d, row[r][j / BlockQ8_0::kSize]);
+      }
+    }
+    TIDAL_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      FloatVec k[kDotRows];
+      TIDAL_UNROLL
+      for (int r = 0; r < kDotRows; ++r) {
+        if constexpr (kBlocks) {
+          const BlockQ8_0& block = row[r][j / BlockQ8_0::kSize];
+          k[r] = hn::Mul(row_scale[r], load_codes(d, block, v * kLanes));
+        } else {
+          k[r] = load_floats(d, row[r], j);
+        }
+      }
+      TIDAL_UNROLL
+      for (int h = 0; h < kHeads; ++h) {
+        const FloatVec qv = hn::LoadU(d, q + h * n + j + v * kLanes);
+        TIDAL_UNROLL
+        for (int r = 0; r < kDotRows; ++r) sum[h][r] = hn::MulAdd(qv, k[r], sum[h][r]);
+      }
     }
   }
   if constexpr (kLanes > 8) {
@@ -196,8 +244,7 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
       ahead.fetch(i, packed_bytes<T>(j), packed_bytes<T>(kVectors * kStep));
     const T* row = reinterpret_cast<const T*>(rows[i] + offset);
     hn::Vec<D> value[kVectors];
-    TIDAL_UNROLL
-    for (int v = 0; v < kVectors; ++v) value[v] = load_floats(d, row, j + v * kStep);
+    load_vectors<kVectors>(d, row, j, value);
     TIDAL_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       const auto weight = hn::Set(d, p[h * stride + i]);
