@@ -2,9 +2,9 @@
 // over chunks of candidates, which also count them by the leading bits of their value; the count
 // names the bin of the K-th best, and only candidates in that bin are looked at closer. Nothing is
 // sorted: every candidate is read a fixed number of times. Bound by the exponentials of the pooling
-// where there are any, else by the counting. Measured on one Zen 5 core at 100,000 candidates: 0.1
-// to 0.2 ns a score for one list by raw scores, 0.4 ns by probabilities, 1.3 ns with a list per
-// head.
+// where there are any, else by the counting. Measured on two Zen 5 threads, 100,000 candidates of
+// 32 heads: 0.08 ns a score for one list by raw scores, 0.25 ns by probabilities, 0.5 ns with a list
+// per head.
 
 #include "ops/cpu/top_k.h"
 
