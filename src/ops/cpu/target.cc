@@ -74,6 +74,9 @@ Target choose_target() {
   }
 #if HWY_ARCH_X86
   hwy::DisableTargets(chosen < Target::kAvx512 ? HWY_AVX3 : 0);
+  // Here, on one thread: left to the first kernels, one worker could see the choice half made by
+  // another, without what is disabled.
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 #endif
   return chosen;
 }
