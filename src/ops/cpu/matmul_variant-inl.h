@@ -49,7 +49,9 @@ inline void quantize(const float* x, int64_t cols, QuantizedBlock* out) {
     alignas(64) int16_t natural[kBlock];
 #endif
     for (int i = 0; i < kBlock; i += kLanes) {
-      const VI q = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
+      // What is no number becomes the smallest integer, which would overflow the totals.
+      const VI any = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
+      const VI q = hn::Min(hn::Max(any, hn::Set(di, -32767)), hn::Set(di, 32767));
       totals[i / kHalf] = hn::Add(totals[i / kHalf], q);
 #if TIDAL_VNNI
       const hn::Rebind<int8_t, DF> d8;
