@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 import unittest
 
@@ -90,6 +91,10 @@ class Terminal(Case):
         self.seen = b""
         self.process, self.screen = pty.fork()
         if self.process == 0:
+            # Else Ctrl-C throws away what the program has written and the test has not read yet.
+            mode = termios.tcgetattr(0)
+            mode[3] |= termios.NOFLSH
+            termios.tcsetattr(0, termios.TCSANOW, mode)
             os.environ["TERM"] = "xterm"
             os.execvp(TIDAL, [TIDAL, "chat", *words])
         self.addCleanup(os.close, self.screen)
