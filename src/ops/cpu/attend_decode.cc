@@ -69,12 +69,13 @@ HWY_INLINE int64_t sum_chunk(const ChunkTask& task, const Lookahead& lookahead) 
   for (int row = 0; row < task.n_rows; row += kStepRows) {
     const int n = std::min(kStepRows, task.n_rows - row);
     for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
-      RowsAhead ahead = lookahead.from(task.n_padded() + row, kv_head);
+      const int head = kv_head - task.first_kv_head;
+      Ahead ahead = lookahead.from(task.n_padded() + row, n, head);
       for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
         const int64_t h = kv_head * group + first;
-        sum_rows<T, decltype(tile)::value, kMasked>(
-            task.scores + h * kChunkRows + row, kChunkRows, task.rows + task.n_padded() + row, n,
-            kv_head * head_bytes, ahead, head_dim, task.partial + h * head_dim);
+        sum_rows<T, decltype(tile)::value, kMasked>(task.scores + h * kChunkRows + row, kChunkRows,
+                                                    lookahead.v_rows() + row, n, head * head_bytes,
+                                                    ahead, head_dim, task.partial + h * head_dim);
         ahead = {};
       });
       n_read += n;
@@ -89,10 +90,7 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
   const int32_t group = item.n_heads / item.kv.n_kv_heads;
   float* maxima = task.partial + int64_t{item.n_heads} * head_dim;
   float* totals = maxima + item.n_heads;
-  find_rows(task, item.kv.k, task.rows);
-  find_rows(task, item.kv.v, task.rows + task.n_padded());
-  const Lookahead lookahead(task, dtype_row_bytes(item.kv.k.dtype, head_dim),
-                            dtype_row_bytes(item.kv.v.dtype, head_dim));
+  const Lookahead lookahead(task, /*with_values=*/true);
   with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
     rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
   });
@@ -185,8 +183,9 @@ void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
   std::byte* workers = scratch.get<std::byte>(Area::kWorker, pool.size() * worker_bytes);
   pool.run(call.n_tasks, [&](int64_t i, int worker) {
     const DecodePlan& plan = plan_of_task(call, i);
-    const int64_t chunk = (i - plan.first_task) / plan.tasks_per_chunk;
-    const int32_t part = static_cast<int32_t>((i - plan.first_task) % plan.tasks_per_chunk);
+    // Chunk after chunk for the same heads: a task begins where its worker's last one looked ahead.
+    const int64_t chunk = (i - plan.first_task) % plan.n_chunks;
+    const int32_t part = static_cast<int32_t>((i - plan.first_task) / plan.n_chunks);
     ChunkTask task{.item = plan.item, .begin = chunk * kChunkRows};
     task.first_kv_head = part * plan.heads_per_task;
     task.end_kv_head = std::min(task.first_kv_head + plan.heads_per_task, plan.item->kv.n_kv_heads);

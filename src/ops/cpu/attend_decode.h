@@ -1,11 +1,12 @@
-// Attention of single queries, over all rows or a selection: bound by memory bandwidth.
+// Attention of single queries, over all rows or a selection: bound by memory bandwidth, or by
+// multiply-adds where 512-bit ones take two cycles.
 //
-// Measured on two Zen 5 threads that read 43 to 50 GB/s (AVX-512; share of that by the bytes of K
-// and V, 100,000 rows): f16, all rows, 72 % for 32/8 heads of 128, 90 % for 9/3 heads of 64; q8_0
-// 66 % for 32/8 heads, where making floats of the codes weighs. 1,024 scattered rows: 62 % with one
-// list, 47 % with a list per KV head, 25 % with one per query head, much of it the search for
-// shared rows. Rows of one of 8 KV heads lie 2 KB apart: loads alone, four rows at a time and
-// without a lookahead, reach 60 % of what loads in the order of addresses do.
+// Measured on two Zen 4 threads that read 35 GB/s (AVX-512; share of that by the bytes of K and V,
+// 100,000 rows, f16): all rows, 85 % for 32/8 heads of 128, 90 % for 9/3 heads of 64. 1,024
+// scattered rows: 80 % with one list, 55 % with a list per KV head, 27 % with one per query head,
+// much of it the search for shared rows. A third is lost when what comes next is asked
+// for in the order of the work instead of its address. q8_0 takes the time of f16 there, which is
+// that of its multiply-adds.
 #pragma once
 
 #include <span>

@@ -18,56 +18,74 @@ HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
-// Addresses of the chunk's rows. Rows beyond the last repeat it, so that blocks of 16 are whole.
-HWY_INLINE void find_rows(const ChunkTask& task, const KvPlane& plane, const std::byte** rows) {
+// Addresses of rows [begin, end) of the task's walk, from its first KV head on. Rows beyond the
+// last repeat it, so that blocks of 16 are whole. Returns the end of the addresses.
+HWY_INLINE const std::byte** find_rows(const ChunkTask& task, const KvPlane& plane, int64_t begin,
+                                       int64_t end, const std::byte** rows) {
   const KvView& kv = task.item->kv;
+  const size_t offset = task.first_kv_head * dtype_row_bytes(plane.dtype, kv.head_dim);
+  const int n = static_cast<int>(end - begin);
+  const int n_padded = padded_rows(n);
   int i = 0;
   if (task.walk->positions == nullptr) {
-    for (; i < task.n_rows; i += kPageRows) {
-      const std::byte* page = kv.row(plane, task.begin + i);
+    for (; i < n; i += kPageRows) {
+      const std::byte* page = kv.row(plane, begin + i) + offset;
       for (int r = 0; r < kPageRows; ++r) rows[i + r] = page + r * plane.row_bytes;
     }
-    i = task.n_rows;
+    i = n;
   } else {
-    const int32_t* positions = task.walk->positions + task.begin;
-    for (; i < task.n_rows; ++i) rows[i] = kv.row(plane, positions[i]);
+    for (; i < n; ++i) rows[i] = kv.row(plane, task.walk->positions[begin + i]) + offset;
   }
-  for (; i < task.n_padded(); ++i) rows[i] = rows[task.n_rows - 1];
+  for (; i < n_padded; ++i) rows[i] = rows[n - 1];
+  return rows + n_padded;
 }
 
-// The rows of the same KV head that come some way after those that are worked on: first those of K,
-// then those of V, as they stand in task.rows.
+// Finds the task's rows and says which will be needed some way after those that are worked on:
+// K's, then V's if they are wanted, then the first K rows of the next chunk, which the same worker
+// is likely to do next.
 class Lookahead {
  public:
-  // k_bytes, v_bytes: of one head. v_bytes is 0 where no V follows.
-  Lookahead(const ChunkTask& task, size_t k_bytes, size_t v_bytes)
-      : rows_(task.rows),
-        n_k_(task.n_padded()),
-        n_rows_(v_bytes == 0 ? n_k_ : 2 * n_k_),
-        k_bytes_(k_bytes),
-        v_bytes_(v_bytes) {
-    const size_t row_bytes = (task.end_kv_head - task.first_kv_head) * k_bytes;
-    const size_t n_blocks = kAheadBytes / (kStepRows * row_bytes);
-    distance_ = std::min(n_k_, kStepRows * static_cast<int>(std::max<size_t>(1, n_blocks)));
-    const RowsAhead first{rows_, task.first_kv_head * k_bytes};
-    for (int row = 0; row < distance_; ++row) first.fetch(row, 0, row_bytes);
+  Lookahead(const ChunkTask& task, bool with_values) : rows_(task.rows) {
+    const KvView& kv = task.item->kv;
+    const int32_t n_heads = task.end_kv_head - task.first_kv_head;
+    in_pages_ = task.walk->positions == nullptr && n_heads == kv.n_kv_heads;
+    head_bytes_ = dtype_row_bytes(kv.k.dtype, kv.head_dim);
+    const auto row_bytes = static_cast<int>(n_heads * head_bytes_);
+    distance_ = std::min<int>(padded_rows(kAheadBytes / row_bytes + 1), kChunkRows);
+    const int64_t end = task.begin + task.n_rows;
+    const std::byte** found = find_rows(task, kv.k, task.begin, end, task.rows);
+    n_k_ = static_cast<int>(found - task.rows);
+    if (with_values) {
+      // Work on one head touches all rows of a step before that on the next one begins.
+      distance_ = std::min<int>(distance_ + kStepRows, kChunkRows);
+      found = find_rows(task, kv.v, task.begin, end, found);
+    }
+    const int64_t next_end = std::min(end + distance_, task.walk->n);
+    if (next_end > end) found = find_rows(task, kv.k, end, next_end, found);
+    n_rows_ = static_cast<int>(found - task.rows);
+    for (int row = 0; row < std::min(distance_, n_k_); ++row) Ahead::fetch(rows_[row], row_bytes);
   }
 
-  HWY_INLINE RowsAhead from(int row, int kv_head) const {
+  // While a tile of n rows from `row` on (V's come after K's) is multiplied for one KV head, the
+  // head-th of the task.
+  HWY_INLINE Ahead from(int row, int n, int head) const {
     row += distance_;
     if (row >= n_rows_) return {};
-    return {rows_ + row, kv_head * (row < n_k_ ? k_bytes_ : v_bytes_)};
+    if (in_pages_) return {.lines = rows_[row] + static_cast<size_t>(n * head) * head_bytes_};
+    return {.rows = rows_ + row, .offset = static_cast<size_t>(head) * head_bytes_};
   }
+  const std::byte* const* k_rows() const { return rows_; }
+  const std::byte* const* v_rows() const { return rows_ + n_k_; }
 
  private:
-  static constexpr size_t kAheadBytes = 16384;
+  static constexpr int kAheadBytes = 16384;
 
   const std::byte* const* rows_;
   int n_k_;
   int n_rows_;
   int distance_;
-  size_t k_bytes_;
-  size_t v_bytes_;
+  bool in_pages_;  // rows of a page are read whole, one behind the other
+  size_t head_bytes_;
 };
 
 // task.scores = the scaled products. Returns the rows read.
@@ -82,10 +100,11 @@ HWY_INLINE int64_t score_rows(const ChunkTask& task, const Lookahead& lookahead)
     for (int row = 0; row < task.n_padded(); row += kDotRows) {
       for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
         const int64_t h = kv_head * group + first;
-        dot_rows<T, decltype(tile)::value>(item.q + h * head_dim, head_dim, task.rows + row,
-                                           kv_head * head_bytes,
-                                           first == 0 ? lookahead.from(row, kv_head) : RowsAhead(),
-                                           scale, task.scores + h * kChunkRows + row, kChunkRows);
+        const int head = kv_head - task.first_kv_head;
+        dot_rows<T, decltype(tile)::value>(
+            item.q + h * head_dim, head_dim, lookahead.k_rows() + row, head * head_bytes,
+            first == 0 ? lookahead.from(row, kDotRows, head) : Ahead(), scale,
+            task.scores + h * kChunkRows + row, kChunkRows);
       }
     }
   });

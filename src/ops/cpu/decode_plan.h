@@ -48,6 +48,8 @@ struct DecodeCall {
   int32_t max_heads = 0;
 };
 
+inline int padded_rows(int n) { return (n + kPageRows - 1) / kPageRows * kPageRows; }
+
 // One chunk of rows for some of the KV heads.
 struct ChunkTask {
   const AttendItem* item = nullptr;
@@ -58,18 +60,18 @@ struct ChunkTask {
   int32_t end_kv_head = 0;
   float* partial = nullptr;          // as partial_floats() says
   float* scores = nullptr;           // [n_heads, kChunkRows]
-  const std::byte** rows = nullptr;  // [2 (K, V), kChunkRows]
+  const std::byte** rows = nullptr;  // [3 kChunkRows] K, V, K of the next chunk
 
-  int n_padded() const { return (n_rows + kPageRows - 1) / kPageRows * kPageRows; }
+  int n_padded() const { return padded_rows(n_rows); }
 };
 
 // Memory of a worker for ChunkTask::scores and rows.
 inline int64_t chunk_bytes(int32_t n_heads) {
-  return kChunkRows * static_cast<int64_t>(n_heads * sizeof(float) + 2 * sizeof(std::byte*));
+  return kChunkRows * static_cast<int64_t>(n_heads * sizeof(float) + 3 * sizeof(std::byte*));
 }
 inline void set_memory(ChunkTask& task, std::byte* memory) {
   task.rows = reinterpret_cast<const std::byte**>(memory);
-  task.scores = reinterpret_cast<float*>(memory + 2 * kChunkRows * sizeof(std::byte*));
+  task.scores = reinterpret_cast<float*>(memory + 3 * kChunkRows * sizeof(std::byte*));
 }
 
 // Partial results of a chunk: [n_heads, head_dim] sums of V, [n_heads] maxima, [n_heads] totals.

@@ -98,7 +98,7 @@ HWY_INLINE void load_vectors(D d, const T* row, int j, hn::Vec<D>* values) {
 
 // Bytes of n elements of a row.
 template <typename T>
-HWY_INLINE size_t packed_bytes(int n) {
+HWY_INLINE constexpr size_t packed_bytes(int n) {
   if constexpr (std::is_same_v<T, BlockQ8_0>) {
     return static_cast<size_t>(n) * sizeof(T) / BlockQ8_0::kSize;
   } else {
@@ -146,24 +146,24 @@ HWY_INLINE hn::Vec<Float4> sums_of_4(FloatVec a, FloatVec b, FloatVec c, FloatVe
   return sum_of_blocks(d, blocks);
 }
 
-// Rows that will be needed soon, fetched bit by bit while others are worked on: a burst of
-// prefetches would stall the loads behind it. rows == nullptr: nothing.
-struct RowsAhead {
-  const std::byte* const* rows = nullptr;
+// What will be needed soon, asked for bit by bit between multiplications: a burst of prefetches
+// stalls the loads behind it. Lines in a row are asked for in the order of their addresses, not of
+// the work, which jumps from row to row: it makes a third more bandwidth.
+struct Ahead {
+  const std::byte* lines = nullptr;        // consecutive ones, or
+  const std::byte* const* rows = nullptr;  // rows that lie apart, from `offset` on
   size_t offset = 0;
 
-  HWY_INLINE void fetch(int row, size_t from, size_t n_bytes) const {
-    for (size_t i = 0; i < n_bytes; i += 64) {
-      // Into the second-level cache: the first would lose lines before they are used.
-      __builtin_prefetch(rows[row] + offset + from + i, 0, 2);
-    }
+  // Into the second-level cache: the first would lose lines before they are used.
+  static HWY_INLINE void fetch(const std::byte* from, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
   }
 };
 
 // out[h * stride + r] = scale * (q_h · row r), for kDotRows rows.
 template <typename T, int kHeads>
 HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byte* const* rows,
-                         size_t offset, RowsAhead ahead, float scale, float* out, int64_t stride) {
+                         size_t offset, Ahead ahead, float scale, float* out, int64_t stride) {
   const FloatTag d;
   const T* row[kDotRows];
   FloatVec sum[kHeads][kDotRows];
@@ -174,8 +174,13 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
     for (int h = 0; h < kHeads; ++h) sum[h][r] = hn::Zero(d);
   }
   if (ahead.rows != nullptr) {
-    for (int r = 0; r < kDotRows; ++r) ahead.fetch(r, 0, packed_bytes<T>(n));
+    for (int r = 0; r < kDotRows; ++r) {
+      Ahead::fetch(ahead.rows[r] + ahead.offset, packed_bytes<T>(n));
+    }
   }
+  // Where there are no lines, those of row 0, which are there: a branch would cost more.
+  const size_t ahead_step = ahead.lines == nullptr ? 0 : 1;
+  if (ahead.lines == nullptr) ahead.lines = rows[0] + offset;
   constexpr bool kBlocks = std::is_same_v<T, BlockQ8_0>;
   constexpr int kVectors = kBlocks ? BlockQ8_0::kSize / kLanes : 1;  // of a row that share a scale
   int j = 0;
@@ -189,6 +194,9 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
     }
     TIDAL_UNROLL
     for (int v = 0; v < kVectors; ++v) {
+      constexpr size_t kStepBytes = packed_bytes<T>(kDotRows * kLanes);
+      Ahead::fetch(ahead.lines, kStepBytes);
+      ahead.lines += kStepBytes * ahead_step;
       FloatVec k[kDotRows];
       TIDAL_UNROLL
       for (int r = 0; r < kDotRows; ++r) {
@@ -231,7 +239,7 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
 // One slice of sum_rows: kVectors vectors of tag D, from element j on.
 template <class D, int kVectors, bool kMasked, typename T, int kHeads>
 HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* const* rows,
-                          int n_rows, size_t offset, RowsAhead ahead, int n, int j, float* acc) {
+                          int n_rows, size_t offset, Ahead& ahead, int n, int j, float* acc) {
   constexpr int kStep = static_cast<int>(hn::MaxLanes(D()));
   hn::Vec<D> sum[kHeads][kVectors];
   TIDAL_UNROLL
@@ -240,8 +248,13 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
     for (int v = 0; v < kVectors; ++v) sum[h][v] = hn::LoadU(d, acc + h * n + j + v * kStep);
   }
   for (int i = 0; i < n_rows; ++i) {
-    if (ahead.rows != nullptr)
-      ahead.fetch(i, packed_bytes<T>(j), packed_bytes<T>(kVectors * kStep));
+    constexpr size_t kSliceBytes = packed_bytes<T>(kVectors * kStep);
+    if (ahead.lines != nullptr) {
+      Ahead::fetch(ahead.lines, kSliceBytes);
+      ahead.lines += kSliceBytes;
+    } else if (ahead.rows != nullptr) {
+      Ahead::fetch(ahead.rows[i] + ahead.offset + packed_bytes<T>(j), kSliceBytes);
+    }
     const T* row = reinterpret_cast<const T*>(rows[i] + offset);
     hn::Vec<D> value[kVectors];
     load_vectors<kVectors>(d, row, j, value);
@@ -270,7 +283,7 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
 // head does not read the row: whatever it holds, even NaN, leaves no trace.
 template <typename T, int kHeads, bool kMasked>
 HWY_INLINE void sum_rows(const float* p, int64_t stride, const std::byte* const* rows, int n_rows,
-                         size_t offset, RowsAhead ahead, int n, float* acc /* [kHeads, n] */) {
+                         size_t offset, Ahead ahead, int n, float* acc /* [kHeads, n] */) {
   const FloatTag d;
   constexpr int kSlice = kValueVectors * kLanes;
   int j = 0;
