@@ -78,7 +78,7 @@ class Lookahead {
   const std::byte* const* v_rows() const { return rows_ + n_k_; }
 
  private:
-  static constexpr int kAheadBytes = 16384;
+  static constexpr int kAheadBytes = 8192;
 
   const std::byte* const* rows_;
   int n_k_;

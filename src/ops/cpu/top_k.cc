@@ -32,7 +32,8 @@
 #define TIDAL_OPS_CPU_TOP_K_ONCE
 namespace tidal::cpu {
 
-inline constexpr int64_t kChunkCandidates = 8192;
+inline constexpr int64_t kMinChunk = 1024;  // candidates
+inline constexpr int64_t kMaxChunk = 8192;
 inline constexpr int kBinBits = 12;  // sign, exponent and three bits of the mantissa
 inline constexpr int kBins = 1 << kBinBits;
 inline constexpr int kRefineBits = 10;  // two more rounds of these make 32
@@ -233,8 +234,16 @@ HWY_EXPORT(select_list);
 
 namespace {
 
+// Small enough to share out, large enough to be worth a histogram. Whatever the threads: the
+// log-sum-exp is merged from chunks.
+int64_t chunk_size(const TopKItem& item) {
+  const int64_t eighth = item.n_candidates * item.selection->n_lists / 8;
+  return std::clamp(eighth / kMinChunk * kMinChunk, kMinChunk, kMaxChunk);
+}
+
 int64_t chunks_of(const TopKItem& item) {
-  return (item.n_candidates + kChunkCandidates - 1) / kChunkCandidates;
+  const int64_t size = chunk_size(item);
+  return (item.n_candidates + size - 1) / size;
 }
 
 void check(const TopKItem& item) {
@@ -308,8 +317,9 @@ void for_chunks(ThreadPool& pool, std::span<const ListWork> works, F&& f) {
     const ListWork& work = works[static_cast<size_t>(task / most)];
     const int64_t chunk = task % most;
     if (chunk >= work.n_chunks) return;
-    const int64_t begin = chunk * kChunkCandidates;
-    f(work, begin, std::min(begin + kChunkCandidates, work.item->n_candidates), chunk);
+    const int64_t size = chunk_size(*work.item);
+    const int64_t begin = chunk * size;
+    f(work, begin, std::min(begin + size, work.item->n_candidates), chunk);
   });
 }
 
@@ -357,7 +367,7 @@ void top_k_wave(ThreadPool& pool, AttentionScratch& scratch, std::span<const Top
 void reserve_top_k(AttentionScratch& scratch, const BackendLimits& limits, int n_threads) {
   const int64_t n_items = limits.max_sequences;
   const int64_t n_candidates = scratch.wave_rows();
-  const int64_t n_chunks = (n_candidates + kChunkCandidates - 1) / kChunkCandidates + n_items;
+  const int64_t n_chunks = n_candidates / kMaxChunk + 17 * n_items;  // see chunk_size()
   scratch.get<ListWork>(Area::kPlans, n_items * limits.n_heads);
   scratch.get<float>(Area::kPooled, n_candidates * limits.n_kv_heads + n_items * limits.n_heads);
   scratch.get<Moments>(Area::kMoments, n_chunks * limits.n_heads);
