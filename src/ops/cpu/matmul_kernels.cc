@@ -74,7 +74,7 @@ void quantize_rows(ThreadPool& pool, const Call& call, QuantizedBlock* out) {
   const auto quantize_row = [&](int64_t row, int) {
     call.kernels.quantize(call.x + row * call.cols, call.cols, out + row * (call.cols / kBlock));
   };
-  constexpr int64_t kInlineElements = 16384;  // where waking the team costs as much as the work
+  constexpr int64_t kInlineElements = 2048;  // where the loop costs as much as the work
   if (call.n_rows * call.cols <= kInlineElements) {
     for (int64_t row = 0; row < call.n_rows; ++row) quantize_row(row, 0);
   } else {
