@@ -12,6 +12,7 @@
 #include "attention/layer_plan.h"
 #include "base/parallel.h"
 #include "bench/lockstep.h"
+#include "bench/operator_times.h"
 #include "bench/timing_backend.h"
 #include "engine/model_options.h"
 #include "engine/sampler.h"
@@ -30,78 +31,20 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-double smallest(const std::vector<double>& values) {
-  return *std::min_element(values.begin(), values.end());
-}
-
 int32_t some_token(int64_t i, int32_t vocab_size) {
   return static_cast<int32_t>((static_cast<uint64_t>(i) * 2654435761u + 17) %
                               static_cast<uint64_t>(vocab_size));
 }
 
-// One kind of operator over all timed steps.
-struct Operator {
-  std::string_view name;
-  double calls = 0;               // in all steps
-  double bytes = 0;               // in all steps
-  std::vector<double> step_ms{};  // all calls of a step together
-};
-
-class Operators {
- public:
-  void add_step(double milliseconds, std::span<const OperationTime> times) {
-    ++n_steps_;
-    steps_ms_.push_back(milliseconds);
-    for (const OperationTime& time : times) {
-      Operator& op = find(time.name);
-      op.step_ms.resize(n_steps_);
-      op.step_ms.back() = time.milliseconds;
-      op.calls += static_cast<double>(time.calls);
-      op.bytes += time.bytes;
-    }
-    for (Operator& op : all_) op.step_ms.resize(n_steps_);
-  }
-  std::span<const Operator> all() const { return all_; }
-  double n_steps() const { return static_cast<double>(n_steps_); }
-
-  // All operators together, per step.
-  std::vector<double> sums() const {
-    std::vector<double> result(n_steps_);
-    for (const Operator& op : all_) {
-      std::transform(result.begin(), result.end(), op.step_ms.begin(), result.begin(),
-                     std::plus<>());
-    }
-    return result;
-  }
-  // The median share of the same step: what slows a whole step down cancels out.
-  double step_share(std::vector<double> step_ms) const {
-    std::transform(step_ms.begin(), step_ms.end(), steps_ms_.begin(), step_ms.begin(),
-                   std::divides<>());
-    return median(std::move(step_ms));
-  }
-
- private:
-  Operator& find(std::string_view name) {
-    const auto found =
-        std::find_if(all_.begin(), all_.end(), [&](const Operator& op) { return op.name == name; });
-    return found != all_.end() ? *found : all_.emplace_back(Operator{.name = name});
-  }
-
-  size_t n_steps_ = 0;
-  std::vector<double> steps_ms_;
-  std::vector<Operator> all_;
-};
-
-// A method to measure; of a variant only the attention operators are shown.
-struct Case {
-  MethodOptions method;
+// A method that is measured; of a variant only the attention operators are shown.
+struct Contestant {
+  Contender contender;
   bool variant = false;
+  RowsRead rows_before{};    // the timed steps
+  std::vector<double> ms{};  // [timed steps]
+  OperatorTimes operators{};
+
+  const AttentionMethod& method() const { return *contender.method; }
 };
 
 bool is_attention(std::string_view name) {
@@ -131,14 +74,7 @@ class Bench {
         return;
       }
       for (const int32_t batch : options_.batches) {
-        double full_ms = 0;
-        for (const MethodOptions& method : options_.methods) {
-          if (!measure(depth, batch, {method}, full_ms)) return;
-          if (!options_.operators || method.name != "tidal") continue;
-          for (const MethodOptions& variant : variants(depth, method)) {
-            if (!measure(depth, batch, {variant, true}, full_ms)) return;
-          }
-        }
+        if (!measure(depth, batch)) return;
       }
     }
   }
@@ -147,8 +83,7 @@ class Bench {
   static int64_t capacity(const BenchOptions& options) {
     int64_t deepest = 0;
     for (const int64_t depth : options.depths) deepest = std::max(deepest, depth);
-    const int64_t steps = kWarmupSteps + options.decode_tokens * (options.operators ? 2 : 1);
-    return std::max(deepest + steps, options.prompt_tokens);
+    return std::max(deepest + kWarmupSteps + options.decode_tokens, options.prompt_tokens);
   }
 
   const Model& model() const { return sequences_.model(); }
@@ -183,14 +118,17 @@ class Bench {
     return events_.on_row(row);
   }
 
-  // One decode step of all sequences, with or without a look at its operators.
-  double step(int64_t i, Operators* operators, std::vector<Sampler>& samplers) {
-    timing_.timing(operators != nullptr);
+  // One decode step of all sequences, with or without a look at its operators; unless it `stays`,
+  // the caches are as before.
+  double step(Contestant& contestant, int32_t token, bool look, bool stays,
+              std::span<Sampler> samplers) {
+    timing_.timing(look);
     const Clock::time_point start = Clock::now();
-    const std::span<const float> logits = sequences_.decode(some_token(i, vocab_size_));
+    const std::span<const float> logits = sequences_.decode(contestant.contender, token);
     const double milliseconds = milliseconds_since(start);
     timing_.timing(false);
-    if (operators == nullptr) return milliseconds;
+    if (!stays) sequences_.step_back(contestant.contender);
+    if (!look) return milliseconds;
     const Clock::time_point sampling_start = Clock::now();
     for (size_t s = 0; s < samplers.size(); ++s) {
       const auto vocab = static_cast<size_t>(vocab_size_);
@@ -199,44 +137,73 @@ class Bench {
     std::vector<OperationTime> times(timing_.times().begin(), timing_.times().end());
     const double sampling = milliseconds_since(sampling_start);
     times.push_back({kSampling, static_cast<int64_t>(samplers.size()), sampling, 0});
-    operators->add_step(milliseconds + sampling, times);
+    contestant.operators.add_step(milliseconds + sampling, times);
     timing_.clear();
     return milliseconds;
   }
 
-  bool measure(int64_t depth, int32_t batch, const Case& test, double& full_ms) {
-    sequences_.start(batch, test.method);
-    std::vector<Sampler> samplers(static_cast<size_t>(batch), Sampler({}, vocab_size_));
-    int64_t token = 0;
-    for (int i = 0; i < kWarmupSteps; ++i) step(token++, nullptr, samplers);
-    const RowsRead before = sequences_.rows_read();
-    std::vector<double> times;
-    Operators operators;
-    for (int64_t i = 0; i < options_.decode_tokens; ++i) {
-      times.push_back(step(token++, nullptr, samplers));
-      if (options_.operators) step(token++, &operators, samplers);
+  // All methods take turns, step by step.
+  bool measure(int64_t depth, int32_t batch) {
+    std::vector<Contestant> contestants;
+    for (const MethodOptions& method : options_.methods) {
+      contestants.push_back({sequences_.enter(batch, method)});
+      if (!options_.operators || method.name != "tidal") continue;
+      for (const MethodOptions& variant : variants(depth, method, contestants.back().method())) {
+        contestants.push_back({sequences_.enter(batch, variant), true});
+      }
     }
+    std::vector<Sampler> samplers(static_cast<size_t>(batch), Sampler({}, vocab_size_));
+    for (int64_t i = 0; i < kWarmupSteps + options_.decode_tokens; ++i) {
+      const int32_t token = some_token(i, vocab_size_);
+      for (Contestant& contestant : contestants) {
+        const bool last = &contestant == &contestants.back();
+        const bool look = options_.operators && i >= kWarmupSteps;
+        if (i == kWarmupSteps) contestant.rows_before = contestant.contender.rows_read();
+        const double ms = step(contestant, token, /*look=*/false, last && !look, samplers);
+        if (i >= kWarmupSteps) contestant.ms.push_back(ms);
+        if (look) step(contestant, token, look, last, samplers);
+      }
+      if (!events_.on_step()) return false;
+    }
+    const auto full = std::find_if(contestants.begin(), contestants.end(),
+                                   [](const auto& c) { return c.method().name() == "full"; });
+    for (const Contestant& contestant : contestants) {
+      const BenchRow row =
+          row_of(contestant, depth, batch, full == contestants.end() ? nullptr : &*full);
+      if (!events_.on_row(row)) return false;
+      if (options_.operators && !operator_rows(row, contestant)) return false;
+    }
+    sequences_.truncate(depth);
+    return true;
+  }
+
+  BenchRow row_of(const Contestant& contestant, int64_t depth, int32_t batch,
+                  const Contestant* full) const {
     BenchRow row;
     row.test = fmt::format("tg{} @ d{}", options_.decode_tokens, depth);
     if (batch > 1) row.test += fmt::format(" x{}", batch);
-    row.method = sequences_.method().name();
-    row.plan = sequences_.method().plan_line();
-    row.ms_median = median(times);
-    row.ms_min = smallest(times);
+    row.depth = depth;
+    row.method = contestant.method().name();
+    row.plan = contestant.method().plan_line();
+    row.ms_median = median(contestant.ms);
+    row.ms_min = smallest(contestant.ms);
     row.tokens_per_second = 1000 * batch / row.ms_median;
-    row.rows_share = sequences_.rows().share();
-    rate(row, static_cast<double>(model().step_weight_bytes()) +
-                  cache_bytes(before) / static_cast<double>(token - kWarmupSteps));
-    if (row.method == "full") full_ms = row.ms_median;
-    if (full_ms > 0) row.speedup_vs_full = full_ms / row.ms_median;
-    sequences_.truncate(depth);
-    return events_.on_row(row) &&
-           (!options_.operators || operator_rows(row, operators, test.variant));
+    row.rows_share = contestant.contender.rows().share();
+    const auto n_steps = static_cast<double>(options_.decode_tokens * (options_.operators ? 2 : 1));
+    rate(row, static_cast<double>(model().step_weight_bytes()) + cache_bytes(contestant) / n_steps);
+    if (full != nullptr) {
+      std::vector<double> ratios(contestant.ms.size());
+      std::transform(full->ms.begin(), full->ms.end(), contestant.ms.begin(), ratios.begin(),
+                     std::divides<>());
+      row.speedup_vs_full = median(std::move(ratios));
+    }
+    return row;
   }
 
-  // Of the cache rows read since then.
-  double cache_bytes(const RowsRead& before) const {
-    const RowsRead after = sequences_.rows_read();
+  // Of the cache rows read in the timed steps.
+  double cache_bytes(const Contestant& contestant) const {
+    const RowsRead& before = contestant.rows_before;
+    const RowsRead after = contestant.contender.rows_read();
     const KvView cache = sequences_.cache(0, 0);
     const auto bytes = [&](int64_t rows, const KvPlane& plane) {
       return static_cast<double>(rows) * static_cast<double>(plane.row_bytes) / cache.n_kv_heads;
@@ -244,7 +211,8 @@ class Bench {
     return bytes(after.k - before.k, cache.k) + bytes(after.v - before.v, cache.v);
   }
 
-  bool operator_rows(const BenchRow& whole, const Operators& operators, bool attention_only) {
+  bool operator_rows(const BenchRow& whole, const Contestant& contestant) {
+    const OperatorTimes& operators = contestant.operators;
     BenchRow sum{.test = whole.test + ": all operators",
                  .method = whole.method,
                  .plan = whole.plan,
@@ -264,7 +232,7 @@ class Bench {
                    .step_share = operators.step_share(op.step_ms)};
       rate(row, op.bytes / op.calls);
       bytes += op.bytes / operators.n_steps();
-      if (attention_only && !is_attention(op.name)) continue;
+      if (contestant.variant && !is_attention(op.name)) continue;
       if (!events_.on_row(row)) return false;
     }
     rate(sum, bytes);
@@ -272,8 +240,8 @@ class Bench {
   }
 
   // The same plan with another head scope, and with selecting layers that read the other way.
-  std::vector<MethodOptions> variants(int64_t depth, const MethodOptions& method) const {
-    const AttentionMethod& in_force = sequences_.method();
+  std::vector<MethodOptions> variants(int64_t depth, const MethodOptions& method,
+                                      const AttentionMethod& in_force) const {
     if (in_force.dense(depth + 1)) return {};
     const LayerPlan plan = parse_plan_line(in_force.plan_line(), model().config().n_layers);
     std::vector<MethodOptions> result;

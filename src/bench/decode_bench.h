@@ -4,8 +4,9 @@
 // The cache is not prefilled to the depth but filled with seeded rows (bench/lockstep.h), so a
 // depth of 100,000 costs seconds. Everything after that is the decode path itself: operators are
 // timed inside real steps (bench/timing_backend.h), every one on the weights and the cache of the
-// layer whose turn it is. Steps that are timed as a whole and steps whose operators are timed take
-// turns, so that what the machine does meanwhile falls on both.
+// layer whose turn it is. All methods of a depth take turns step by step, as do steps that are
+// timed as a whole and steps whose operators are timed, so that what the machine does meanwhile
+// falls on all; a speed-up is the median of the ratios of neighbouring steps.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,7 @@ struct BenchRow {
   double gb_per_second = 0;
   double bandwidth_share = 0;
   double speedup_vs_full = 0;  // 0 where `full` was not measured at this depth
+  int64_t depth = -1;          // of whole decode steps; -1: another test
   double calls = 0;            // operators: per step; 0 for other tests
   double step_share =
       0;  // operators: of the time of the same step and its sampling, all calls together
@@ -52,6 +54,8 @@ struct BenchEvents {
   std::function<bool(const BenchRow&)> on_row;
   // While caches are filled; false ends the run.
   std::function<bool(int64_t tokens, int64_t total)> on_fill;
+  // After every step of all methods; false ends the run.
+  std::function<bool()> on_step;
 };
 
 // Runs every case in turn. bandwidth: bytes per second, from measure_read_bandwidth. With

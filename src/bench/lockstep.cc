@@ -42,41 +42,48 @@ Lockstep::Lockstep(std::shared_ptr<const Model> model, Backend& backend,
   batch_.sequences.reserve(static_cast<size_t>(n_sequences));
 }
 
-void Lockstep::start(int32_t n, const MethodOptions& method) {
+Contender Lockstep::enter(int32_t n, const MethodOptions& method) const {
   TIDAL_CHECK(n >= 1 && static_cast<size_t>(n) <= kvs_.size(), "{} sequences", n);
-  method_ = method_for(model(), method, pool_.bytes_per_token(), chunk_);
-  states_.clear();
+  Contender contender;
+  contender.method = method_for(model(), method, pool_.bytes_per_token(), chunk_);
   for (int32_t i = 0; i < n; ++i) {
-    states_.push_back(method_->make_state(decoder_.attention_shape()));
+    contender.states.push_back(contender.method->make_state(decoder_.attention_shape()));
   }
-  since_correction_.clear();
-  since_correction_.reserve(static_cast<size_t>(method_->correct_every()));
+  contender.since_correction.reserve(static_cast<size_t>(contender.method->correct_every()));
+  return contender;
 }
 
 void Lockstep::truncate(int64_t length) {
   for (SequenceKv& kv : kvs_) kv.truncate(std::min(length, kv.length()));
-  for (AttentionState& state : states_) state.truncate(length);
-  since_correction_.clear();
 }
 
-std::span<const float> Lockstep::decode(int32_t token) {
-  const auto stride = static_cast<size_t>(method_->correct_every());
+std::span<const float> Lockstep::decode(Contender& contender, int32_t token) {
+  const auto stride = static_cast<size_t>(contender.method->correct_every());
   if (stride > 0) {
-    if (since_correction_.size() >= stride) correct();
-    since_correction_.push_back(token);
+    if (contender.since_correction.size() >= stride) correct(contender);
+    contender.since_correction.push_back(token);
   }
-  return forward({&token, 1}, 0, static_cast<int32_t>(states_.size()), LogitRows::kLast, true);
+  return forward({&token, 1}, 0, static_cast<int32_t>(contender.states.size()), LogitRows::kLast,
+                 &contender);
+}
+
+// The token stays among those since the last correction: whoever decodes next writes its row.
+void Lockstep::step_back(Contender& contender) {
+  for (size_t i = 0; i < contender.states.size(); ++i) {
+    kvs_[i].truncate(kvs_[i].length() - 1);
+    contender.states[i].truncate(kvs_[i].length());
+  }
 }
 
 // The rows written by sparse steps are replaced by what full attention writes.
-void Lockstep::correct() {
-  const auto n = static_cast<int64_t>(since_correction_.size());
-  for (size_t i = 0; i < states_.size(); ++i) {
+void Lockstep::correct(Contender& contender) {
+  const auto n = static_cast<int64_t>(contender.since_correction.size());
+  for (size_t i = 0; i < contender.states.size(); ++i) {
     kvs_[i].truncate(kvs_[i].length() - n);
-    states_[i].truncate(kvs_[i].length());
-    forward(since_correction_, static_cast<int32_t>(i), 1, LogitRows::kNone, false);
+    contender.states[i].truncate(kvs_[i].length());
+    forward(contender.since_correction, static_cast<int32_t>(i), 1, LogitRows::kNone, nullptr);
   }
-  since_correction_.clear();
+  contender.since_correction.clear();
 }
 
 std::span<const float> Lockstep::prefill(std::span<const int32_t> tokens) {
@@ -85,15 +92,14 @@ std::span<const float> Lockstep::prefill(std::span<const int32_t> tokens) {
     const size_t n = std::min(tokens.size() - done, static_cast<size_t>(chunk_));
     const bool last = done + n == tokens.size();
     logits =
-        forward(tokens.subspan(done, n), 0, 1, last ? LogitRows::kLast : LogitRows::kNone, false);
+        forward(tokens.subspan(done, n), 0, 1, last ? LogitRows::kLast : LogitRows::kNone, nullptr);
     done += n;
   }
   return logits;
 }
 
-// The same tokens for sequences [first, first + n).
 std::span<const float> Lockstep::forward(std::span<const int32_t> tokens, int32_t first, int32_t n,
-                                         LogitRows logits, bool by_method) {
+                                         LogitRows logits, Contender* contender) {
   batch_.clear();
   for (int32_t i = first; i < first + n; ++i) {
     const auto index = static_cast<size_t>(i);
@@ -102,12 +108,13 @@ std::span<const float> Lockstep::forward(std::span<const int32_t> tokens, int32_
     const bool grown = kv.grow(static_cast<int64_t>(tokens.size()));
     TIDAL_CHECK(grown, "the capacity of {} tokens is passed", kv.max_length());
     batch_.tokens.insert(batch_.tokens.end(), tokens.begin(), tokens.end());
-    batch_.sequences.push_back({.kv = &kv,
-                                .first_position = position,
-                                .n_rows = static_cast<int32_t>(tokens.size()),
-                                .logits = logits,
-                                .method = by_method ? method_.get() : nullptr,
-                                .state = by_method ? &states_[index] : nullptr});
+    batch_.sequences.push_back(
+        {.kv = &kv,
+         .first_position = position,
+         .n_rows = static_cast<int32_t>(tokens.size()),
+         .logits = logits,
+         .method = contender != nullptr ? contender->method.get() : nullptr,
+         .state = contender != nullptr ? &contender->states[index] : nullptr});
   }
   return decoder_.forward(batch_);
 }
@@ -147,15 +154,15 @@ bool Lockstep::fill(int64_t depth, uint64_t seed,
   return true;
 }
 
-RowsRead Lockstep::rows_read() const {
+RowsRead Contender::rows_read() const {
   RowsRead rows;
-  for (const AttentionState& state : states_) rows += state.rows;
+  for (const AttentionState& state : states) rows += state.rows;
   return rows;
 }
 
-RowsReport Lockstep::rows() const {
+RowsReport Contender::rows() const {
   RowsReport report;
-  for (const AttentionState& state : states_) {
+  for (const AttentionState& state : states) {
     report.read += state.rows.k + state.rows.v;
     report.total += 2 * state.rows_total;
   }

@@ -41,12 +41,12 @@ TEST_F(LockstepTest, ABatchGivesTheLogitsOfItsFirstSequence) {
   Lockstep one(model_, *backend_, {}, 1, 100);
   ASSERT_TRUE(many.fill(kDepth, 7, go_on));
   ASSERT_TRUE(one.fill(kDepth, 7, go_on));
-  many.start(3, sparse());
-  one.start(1, sparse());
+  Contender three = many.enter(3, sparse());
+  Contender single = one.enter(1, sparse());
   const size_t vocab = static_cast<size_t>(model_->config().vocab_size);
   for (int32_t token = 5; token < 10; ++token) {
-    const std::vector<float> batch = copy(many.decode(token));
-    const std::vector<float> alone = copy(one.decode(token));
+    const std::vector<float> batch = copy(many.decode(three, token));
+    const std::vector<float> alone = copy(one.decode(single, token));
     ASSERT_EQ(batch.size(), 3 * vocab);
     EXPECT_EQ(std::vector<float>(batch.begin(), batch.begin() + static_cast<int64_t>(vocab)),
               alone);
@@ -55,9 +55,9 @@ TEST_F(LockstepTest, ABatchGivesTheLogitsOfItsFirstSequence) {
               alone)
         << "the caches differ";
   }
-  EXPECT_EQ(many.rows_read().k, 3 * one.rows_read().k);
-  EXPECT_LT(many.rows().share(), 0.8);
-  EXPECT_EQ(many.rows().share(), one.rows().share());
+  EXPECT_EQ(three.rows_read().k, 3 * single.rows_read().k);
+  EXPECT_LT(three.rows().share(), 0.8);
+  EXPECT_EQ(three.rows().share(), single.rows().share());
 }
 
 TEST_F(LockstepTest, FollowsASessionThroughCorrections) {
@@ -68,14 +68,42 @@ TEST_F(LockstepTest, FollowsASessionThroughCorrections) {
   options.threads = 2;
   Session session(model_, options, sparse(4), 100);
   Lockstep sequences(model_, *backend_, options, 1, 100);
-  sequences.start(1, sparse(4));
+  Contender contender = sequences.enter(1, sparse(4));
   EXPECT_EQ(copy(sequences.prefill(prompt)), copy(session.prefill(prompt)));
   for (int32_t token = 5; token < 18; ++token) {
-    ASSERT_EQ(copy(sequences.decode(token)), copy(session.decode(token))) << token;
+    ASSERT_EQ(copy(sequences.decode(contender, token)), copy(session.decode(token))) << token;
   }
   EXPECT_EQ(session.corrections(), 3);
-  EXPECT_EQ(sequences.rows_read().v, session.rows_read().v);
+  EXPECT_EQ(contender.rows_read().v, session.rows_read().v);
   EXPECT_EQ(sequences.length(), session.length());
+}
+
+// What a contender decodes does not depend on who else takes turns with it.
+TEST_F(LockstepTest, ContendersDoNotDisturbOneAnother) {
+  MethodOptions quest = sparse();
+  quest.name = "quest";
+  quest.plan = "full:0 budget:32 page:16";
+  MethodOptions full;
+  full.name = "full";
+  Lockstep alone(model_, *backend_, {}, 1, 100);
+  Lockstep sequences(model_, *backend_, {}, 1, 100);
+  for (const MethodOptions& method : {sparse(), quest}) {
+    alone.truncate(0);
+    sequences.truncate(0);
+    ASSERT_TRUE(alone.fill(kDepth, 7, go_on));
+    ASSERT_TRUE(sequences.fill(kDepth, 7, go_on));
+    Contender expected = alone.enter(1, method);
+    Contender other = sequences.enter(1, full);
+    Contender contender = sequences.enter(1, method);
+    for (int32_t token = 5; token < 25; ++token) {
+      sequences.decode(other, token);
+      sequences.step_back(other);
+      ASSERT_EQ(copy(sequences.decode(contender, token)), copy(alone.decode(expected, token)));
+    }
+    EXPECT_EQ(contender.rows_read().k, expected.rows_read().k);
+    EXPECT_EQ(other.rows().share(), 1.0);
+    EXPECT_LT(contender.rows().share(), 0.9);
+  }
 }
 
 TEST_F(LockstepTest, FillReachesTheDepthAndStopsWhenTold) {

@@ -7,9 +7,12 @@
 #include <memory>
 #include <optional>
 
+#include "attention/layer_plan.h"
+#include "attention/min_context.h"
 #include "base/fail.h"
 #include "base/parallel.h"
 #include "bench/bandwidth.h"
+#include "bench/crossover.h"
 #include "bench/decode_bench.h"
 #include "cli/bench_table.h"
 #include "cli/command.h"
@@ -27,7 +30,12 @@ struct Flags {
   BenchOptions bench;
   std::vector<std::string> methods = {"full", "tidal"};
   std::string output = "md";
+  bool crossover = false;
 };
+
+// A ladder around where sparse reads begin to pay.
+const std::vector<int64_t> kCrossoverDepths = {256,  362,  512,  724,  1024, 1448,
+                                               2048, 2896, 4096, 5793, 8192};
 
 std::string kv_name(const EngineOptions& options) {
   return options.k_cache_type == options.v_cache_type
@@ -48,7 +56,42 @@ std::shared_ptr<const Model> bench_model(const Flags& flags) {
   return Model::random(flags.shape, *dtype, flags.bench.seed, weight_layout(flags.model.engine));
 }
 
+// What was found and what the program would do by itself.
+Json crossover_json(const std::vector<DepthSpeedup>& speedups, const BenchRow& last,
+                    const Model& model, const EngineOptions& engine) {
+  int64_t in_force = kDefaultMinContext;
+  if (last.method == "tidal") {
+    const int32_t n_layers = model.config().n_layers;
+    const auto cache_bytes = static_cast<int64_t>(cache_bytes_per_token(model.config(), engine));
+    in_force = default_min_context(parse_plan_line(last.plan, n_layers), cache_bytes / n_layers);
+  }
+  const std::optional<int64_t> found = crossover(speedups);
+  const std::string measured = found.has_value()
+                                   ? fmt::format("from about {} tokens on", *found)
+                                   : fmt::format("nowhere up to {} tokens", last.depth);
+  fmt::print(stderr, "{} is faster than full {}; --min-context is {} unless given\n", last.method,
+             measured, in_force);
+  return {{"method", last.method},
+          {"plan", last.plan},
+          {"measured", found.has_value() ? Json(*found) : Json()},
+          {"default", in_force}};
+}
+
+void prepare_crossover(Flags& flags) {
+  const bool two = flags.methods.size() == 2;
+  if (!two || std::count(flags.methods.begin(), flags.methods.end(), "full") != 1) {
+    throw UsageError("--crossover compares full and one other --method");
+  }
+  if (flags.bench.depths.empty()) flags.bench.depths = kCrossoverDepths;
+  flags.bench.prompt_tokens = 0;
+  flags.bench.batches = {1};
+  flags.bench.operators = false;
+  flags.model.method.min_context = 0;
+}
+
 int bench(Flags& flags) {
+  if (flags.crossover) prepare_crossover(flags);
+  if (flags.bench.depths.empty()) flags.bench.depths = {0, 4096, 8192};
   if (!flags.shape.empty() && !flags.model.engine.model.empty()) {
     throw UsageError("give a model with -m or a shape with --shape, not both");
   }
@@ -82,13 +125,24 @@ int bench(Flags& flags) {
     if (tokens == total) bar.reset();
     return !interrupted();
   };
+  events.on_step = [] { return !interrupted(); };
+  std::vector<DepthSpeedup> speedups;
+  BenchRow last;
   events.on_row = [&](const BenchRow& row) {
     table.add(row);
+    if (row.depth >= 0 && row.method != "full") {
+      speedups.push_back({row.depth, row.speedup_vs_full});
+      last = row;
+    }
     return !interrupted();
   };
   run_bench(model, options, setting.bandwidth, events);
   bar.reset();
-  table.end();
+  Json found;
+  if (flags.crossover && !speedups.empty()) {
+    found = crossover_json(speedups, last, *model, options.engine);
+  }
+  table.end(found);
   return interrupted() ? kExitInterrupted : kExitDone;
 }
 
@@ -96,7 +150,6 @@ int bench(Flags& flags) {
 
 void add_bench(CLI::App& app, Work& work) {
   auto flags = std::make_shared<Flags>();
-  flags->bench.depths = {0, 4096, 8192};
   CLI::App* command = app.add_subcommand("bench", "Time decode at a cache depth, and prefill");
   command->footer(
       "Example: tidal bench --shape llama-3.1-8b --quant Q4_0 -d 4096,32768 --method full,tidal");
@@ -109,11 +162,18 @@ void add_bench(CLI::App& app, Work& work) {
       ->group(group)
       ->needs("--shape")
       ->capture_default_str();
-  command->add_option("-d,--depths", flags->bench.depths, "Cache depths of the decode tests")
+  command
+      ->add_option("-d,--depths", flags->bench.depths,
+                   "Cache depths of the decode tests [0,4096,8192]")
       ->group(group)
       ->delimiter(',')
-      ->check(whole_number(0))
-      ->capture_default_str();
+      ->check(whole_number(0));
+  command
+      ->add_flag(
+          "--crossover", flags->crossover,
+          "From which length on the sparse method is faster than full: sparse at every depth "
+          "of a ladder from 256 to 8192 (or -d), no prefill test")
+      ->group(group);
   command->add_option("-p,--n-prompt", flags->bench.prompt_tokens, "Prefill test length, 0: none")
       ->group(group)
       ->check(whole_number(0))

@@ -131,15 +131,16 @@ void BenchTable::print_line(const BenchRow& row, bool header) const {
   if (header && !csv) fmt::print("{}|\n", rule);
 }
 
-void BenchTable::end() const {
+void BenchTable::end(const Json& crossover) const {
   if (format_ != "json") return;
-  const Json json = {{"machine",
-                      {{"processor", processor_name()},
-                       {"target", cpu_target_name()},
-                       {"backend", setting_.backend},
-                       {"threads", setting_.threads}}},
-                     {"bandwidth_gb_s", setting_.bandwidth / 1e9},
-                     {"rows", rows_}};
+  Json json = {{"machine",
+                {{"processor", processor_name()},
+                 {"target", cpu_target_name()},
+                 {"backend", setting_.backend},
+                 {"threads", setting_.threads}}},
+               {"bandwidth_gb_s", setting_.bandwidth / 1e9},
+               {"rows", rows_}};
+  if (!crossover.is_null()) json["crossover"] = crossover;
   fmt::print("{}\n", dump(json));
 }
 

@@ -24,7 +24,8 @@ class BenchTable {
   BenchTable(std::string format, BenchSetting setting, bool operators);
 
   void add(const BenchRow& row);
-  void end() const;
+  // crossover: written by json, unless null.
+  void end(const Json& crossover) const;
 
  private:
   struct Column;

@@ -38,15 +38,6 @@ const char* scaling_name(RopeScaling scaling) {
   return "unknown";
 }
 
-size_t cache_bytes_per_token(const Config& config, const EngineOptions& options) {
-  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
-  const auto row = [&](const std::string& name, const char* flag) {
-    return dtype_row_bytes(cache_type(name, flag), width);
-  };
-  return static_cast<size_t>(config.n_layers) * (row(options.k_cache_type, "--cache-type-k") +
-                                                 row(options.v_cache_type, "--cache-type-v"));
-}
-
 Json tensor_types(const Model& model) {
   std::map<std::string, std::pair<int64_t, size_t>> types;  // count, bytes
   const auto add = [&](std::span<const TensorInfo> tensors) {

@@ -36,6 +36,15 @@ DType cache_type(std::string_view name, std::string_view flag) {
   fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16, f32 or q8_0", flag, name);
 }
 
+size_t cache_bytes_per_token(const Config& config, const EngineOptions& options) {
+  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
+  const auto row = [&](const std::string& name, const char* flag) {
+    return dtype_row_bytes(cache_type(name, flag), width);
+  };
+  return static_cast<size_t>(config.n_layers) * (row(options.k_cache_type, "--cache-type-k") +
+                                                 row(options.v_cache_type, "--cache-type-v"));
+}
+
 WeightLayout weight_layout(const EngineOptions& options) {
   return make_backend(options.backend, 1)->weight_layout();
 }

@@ -16,6 +16,9 @@ namespace tidal {
 RopeOverride rope_override(const RopeOptions& options);  // throws Error naming the flag
 DType cache_type(std::string_view name, std::string_view flag);
 
+// Of a cache of the options' types, all layers.
+size_t cache_bytes_per_token(const Config& config, const EngineOptions& options);
+
 // Of the matrices that the options' back end multiplies with.
 WeightLayout weight_layout(const EngineOptions& options);
 

@@ -177,8 +177,29 @@ class Bench(Case):
             self.assertEqual((full["rows_share"], full["speedup_vs_full"]), (1, 1))
             self.assertLess(sparse["rows_share"], 1)
             self.assertLess(sparse["gb_moved"], full["gb_moved"])
-            self.assertTrue(math.isclose(sparse["speedup_vs_full"],
-                                         full["ms_median"] / sparse["ms_median"], rel_tol=1e-6))
+            self.assertGreater(sparse["speedup_vs_full"], 0)
+
+    def test_a_speedup_is_of_neighbouring_steps(self):
+        words = ["1" if word == "2" else word for word in self.SMALL]  # one step
+        full, sparse = self.good(*words, "-m", MODEL, "--json").json()["rows"][3:]
+        self.assertEqual(full["test"], "tg1 @ d64")
+        self.assertTrue(math.isclose(sparse["speedup_vs_full"],
+                                     full["ms_median"] / sparse["ms_median"], rel_tol=1e-6))
+
+    def test_crossover(self):
+        words = ("bench", "-m", MODEL, "-n", "2", "-t", "1", "--crossover", "--budget", "32")
+        result = self.good(*words, "-d", "64,128", "--json")
+        got = result.json()
+        self.assertEqual([row["test"] for row in got["rows"]], ["tg2 @ d64"] * 2 + ["tg2 @ d128"] * 2)
+        self.assertLess(got["rows"][1]["rows_share"], 1)  # whatever --min-context is by default
+        found = got["crossover"]
+        self.assertEqual(found["method"], "tidal")
+        self.assertGreater(found["default"], 32)
+        last = got["rows"][-1]["speedup_vs_full"]
+        self.assertEqual(found["measured"] is None, last <= 1)
+        self.assertIn("tidal is faster than full", result.err)
+        self.assertIn(str(found["default"]), result.err)
+        self.misused(*words, "--method", "tidal", says=["--crossover", "full"])
 
     def test_csv(self):
         table = self.good(*self.SMALL, "-m", MODEL, "-o", "csv").out
