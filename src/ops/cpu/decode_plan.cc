@@ -8,8 +8,9 @@
 namespace tidal::cpu {
 namespace {
 
-// Enough tasks that the threads end together, when an item has few chunks.
-constexpr int64_t kTasksPerThread = 4;
+// Enough tasks that the threads end together, when an item has few chunks: of long rows, which come
+// faster whole, fewer.
+int64_t tasks_per_thread(const KvView& kv) { return kv.k.row_bytes >= 2048 ? 2 : 4; }
 
 enum class Sharing { kAll, kGroup, kNone };
 
@@ -179,9 +180,9 @@ DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
     n_chunks += plan.n_chunks;
   }
   // Cutting a chunk by KV heads changes no bits: heads do not meet in any sum.
-  const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * kTasksPerThread;
   for (DecodePlan& plan : plans) {
     const int32_t n_kv_heads = plan.item->kv.n_kv_heads;
+    const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * tasks_per_thread(plan.item->kv);
     const int64_t parts =
         plan.shared ? std::clamp<int64_t>(wanted / std::max<int64_t>(n_chunks, 1), 1, n_kv_heads)
                     : n_kv_heads;

@@ -90,8 +90,18 @@ HWY_INLINE VI start_of_dot(const QuantizedBlock& x, int group) {
   return hn::ShiftLeft<Format::kCenterBits>(broadcast(x.minus_sum + part));
 }
 
+// The n bytes that will be in the place of these. Superblocks, whose fields are read all over the
+// place, into the second-level cache: so many lines on their way into the first would hold up the
+// loads of the block in work.
 HWY_INLINE void prefetch(const uint8_t* p, int n) {
-  for (int i = 0; i < n; i += 64) hwy::Prefetch(p + kPrefetchBytes + i);
+  constexpr int kManyBytes = 1024;
+  for (int i = 0; i < n; i += 64) {
+    if (n > kManyBytes) {
+      __builtin_prefetch(p + kPrefetchBytes + i, 0, 2);
+    } else {
+      hwy::Prefetch(p + kPrefetchBytes + i);
+    }
+  }
 }
 
 // Columns of float weights are summed in runs, each by itself, which leaves several sums to work on
