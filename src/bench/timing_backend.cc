@@ -184,4 +184,23 @@ void TimingBackend::score_pages(std::span<const ScorePagesItem> items) {
   timed("score pages", bytes, [&] { inner_.score_pages(items); });
 }
 
+void TimingBackend::update_block_sums(std::span<const BlockSumsItem> items) {
+  double bytes = 0;
+  for (const BlockSumsItem& item : items) {
+    bytes += static_cast<double>(item.end_row - item.first_row) *
+             static_cast<double>(item.kv.k.row_bytes + item.kv.v.row_bytes);
+  }
+  timed("block sums", bytes, [&] { inner_.update_block_sums(items); });
+}
+
+void TimingBackend::attend_rest(std::span<const AttendRestItem> items) {
+  double bytes = 0;
+  for (const AttendRestItem& item : items) {
+    bytes += static_cast<double>((item.end_row + item.block_rows - 1) / item.block_rows * 2 *
+                                 item.n_kv_heads * item.head_dim) *
+             sizeof(float);
+  }
+  timed("attend rest", bytes, [&] { inner_.attend_rest(items); });
+}
+
 }  // namespace tidal

@@ -57,6 +57,8 @@ class TimingBackend final : public Backend {
   void top_k(std::span<const TopKItem> items) override;
   void update_page_bounds(std::span<const PageBoundsItem> items) override;
   void score_pages(std::span<const ScorePagesItem> items) override;
+  void update_block_sums(std::span<const BlockSumsItem> items) override;
+  void attend_rest(std::span<const AttendRestItem> items) override;
 
  private:
   using Clock = std::chrono::steady_clock;

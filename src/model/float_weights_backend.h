@@ -47,6 +47,10 @@ class FloatWeightsBackend : public Backend {
     inner_.update_page_bounds(items);
   }
   void score_pages(std::span<const ScorePagesItem> items) override { inner_.score_pages(items); }
+  void update_block_sums(std::span<const BlockSumsItem> items) override {
+    inner_.update_block_sums(items);
+  }
+  void attend_rest(std::span<const AttendRestItem> items) override { inner_.attend_rest(items); }
 
  private:
   struct Decoded {

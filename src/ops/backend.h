@@ -89,6 +89,42 @@ struct ScorePagesItem {
   RowsRead* rows = nullptr;  // two K rows a page
 };
 
+// Sums of K and of V over blocks of `block_rows` consecutive positions, for attend_rest.
+struct BlockSumsItem {
+  KvView kv;
+  int64_t first_row = 0;  // rows before it are in the sums already
+  int64_t end_row = 0;    // rows from there on do not count (yet)
+  int64_t skip_rows = 0;  // first rows that never count
+  int32_t block_rows = 64;
+  float* sums = nullptr;  // [ceil(end_row / block_rows), 2 (K, V), n_kv_heads, head_dim]; a block
+                          // is cleared when its first position is reached
+};
+
+// Adds every block to the attention of one query over other rows: the mean of its K and V stands
+// for a row that counts as often as the block has rows.
+struct AttendRestItem {
+  const float* q = nullptr;            // [n_heads, head_dim]
+  float* out = nullptr;                // [n_heads, head_dim] of the other rows, then of both
+  const float* log_sum_exp = nullptr;  // [n_heads] over the other rows
+  const float* sums = nullptr;         // as above, up to end_row
+  int32_t n_heads = 0;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  int64_t end_row = 0;
+  int64_t skip_rows = 0;
+  int32_t block_rows = 64;
+  RowsRead* rows = nullptr;  // null, or added to: a K row and a V row a block
+};
+
+// Rows of a block that count.
+inline int64_t rows_in_block(int64_t block, int32_t block_rows, int64_t skip_rows,
+                             int64_t end_row) {
+  const int64_t first = block * block_rows;
+  const int64_t begin = first > skip_rows ? first : skip_rows;
+  const int64_t end = first + block_rows < end_row ? first + block_rows : end_row;
+  return end > begin ? end - begin : 0;
+}
+
 // Pools scores over the heads that share a list, picks the `budget` best candidates of each list,
 // equal scores going to the earlier one, and writes them in ascending order. The first `sinks` and
 // the last max(recent, 1) candidates are always in and count in the budget. A candidate stands for
@@ -154,6 +190,8 @@ class Backend {
   virtual void top_k(std::span<const TopKItem> items) = 0;
   virtual void update_page_bounds(std::span<const PageBoundsItem> items) = 0;
   virtual void score_pages(std::span<const ScorePagesItem> items) = 0;
+  virtual void update_block_sums(std::span<const BlockSumsItem> items) = 0;
+  virtual void attend_rest(std::span<const AttendRestItem> items) = 0;
 };
 
 }  // namespace tidal

@@ -140,11 +140,23 @@ TEST_P(AllocationTest, AttentionOperations) {
                              .n_pages = 94,
                              .scores = page_scores.data(),
                              .rows = &rows};
+  const BlockSumsItem block_sums{.kv = cache_.view(), .end_row = kContext, .sums = bounds.data()};
+  const AttendRestItem rest{.q = q_.data(),
+                            .out = out_.data(),
+                            .log_sum_exp = sums.data(),
+                            .sums = bounds.data(),
+                            .n_heads = 9,
+                            .n_kv_heads = 3,
+                            .head_dim = 64,
+                            .end_row = kContext,
+                            .rows = &rows};
   EXPECT_EQ(allocations([&] { backend_->append({&append, 1}); }), 0);
   EXPECT_EQ(allocations([&] { backend_->attend(items); }), 0);
   EXPECT_EQ(allocations([&] { backend_->score({&score, 1}); }), 0);
   EXPECT_EQ(allocations([&] { backend_->update_page_bounds({&update, 1}); }), 0);
   EXPECT_EQ(allocations([&] { backend_->score_pages({&pages, 1}); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->update_block_sums({&block_sums, 1}); }), 0);
+  EXPECT_EQ(allocations([&] { backend_->attend_rest({&rest, 1}); }), 0);
 }
 
 TEST_P(AllocationTest, TopK) {

@@ -21,5 +21,8 @@ void update_page_bounds(ThreadPool& pool, AttentionScratch& scratch,
                         std::span<const PageBoundsItem> items);
 void score_pages(ThreadPool& pool, AttentionScratch& scratch,
                  std::span<const ScorePagesItem> items);
+void update_block_sums(ThreadPool& pool, AttentionScratch& scratch,
+                       std::span<const BlockSumsItem> items);
+void attend_rest(ThreadPool& pool, std::span<const AttendRestItem> items);
 
 }  // namespace tidal::cpu

@@ -49,6 +49,12 @@ class CpuBackend final : public Backend {
   void score_pages(std::span<const ScorePagesItem> items) override {
     cpu::score_pages(pool_, attention_, items);
   }
+  void update_block_sums(std::span<const BlockSumsItem> items) override {
+    cpu::update_block_sums(pool_, attention_, items);
+  }
+  void attend_rest(std::span<const AttendRestItem> items) override {
+    cpu::attend_rest(pool_, items);
+  }
 
  private:
   const cpu::Target target_;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "ops/cpu/attention_kernels.h"
+#include "ops/cpu/page_tasks.h"
 #include "ops/cpu/rows_read.h"
 #include "ops/cpu/simd_targets.h"
 
@@ -107,24 +108,6 @@ namespace {
 
 constexpr int64_t kPagesPerTask = 64;
 
-// Runs f(item index, first page, end page) over pages [first_page(i), end_page(i)) of every item.
-template <typename First, typename End, typename F>
-void for_pages(ThreadPool& pool, AttentionScratch& scratch, size_t n_items, First&& first_page,
-               End&& end_page, F&& f) {
-  int64_t* first_task = scratch.get<int64_t>(Area::kTasks, static_cast<int64_t>(n_items) + 1);
-  first_task[0] = 0;
-  for (size_t i = 0; i < n_items; ++i) {
-    const int64_t n = std::max<int64_t>(0, end_page(i) - first_page(i));
-    first_task[i + 1] = first_task[i] + (n + kPagesPerTask - 1) / kPagesPerTask;
-  }
-  pool.run(first_task[n_items], [&](int64_t task, int) {
-    const int64_t* after = std::upper_bound(first_task, first_task + n_items + 1, task);
-    const size_t i = static_cast<size_t>(after - first_task) - 1;
-    const int64_t begin = first_page(i) + (task - after[-1]) * kPagesPerTask;
-    f(i, begin, std::min(begin + kPagesPerTask, end_page(i)));
-  });
-}
-
 }  // namespace
 
 void update_page_bounds(ThreadPool& pool, AttentionScratch& scratch,
@@ -133,7 +116,7 @@ void update_page_bounds(ThreadPool& pool, AttentionScratch& scratch,
     TIDAL_CHECK(item.page_rows > 0 && item.first_row >= 0 && item.kv.head_dim % 8 == 0);
   }
   for_pages(
-      pool, scratch, items.size(),
+      pool, scratch, items.size(), kPagesPerTask,
       [&](size_t i) { return items[i].first_row / items[i].page_rows; },
       [&](size_t i) { return (items[i].kv.length + items[i].page_rows - 1) / items[i].page_rows; },
       [&](size_t i, int64_t begin, int64_t end) {
@@ -148,7 +131,7 @@ void score_pages(ThreadPool& pool, AttentionScratch& scratch,
     TIDAL_CHECK(item.head_dim > 0 && item.head_dim % 8 == 0);
   }
   for_pages(
-      pool, scratch, items.size(), [](size_t) { return int64_t{0}; },
+      pool, scratch, items.size(), kPagesPerTask, [](size_t) { return int64_t{0}; },
       [&](size_t i) { return items[i].n_pages; },
       [&](size_t i, int64_t begin, int64_t end) {
         const int64_t n = HWY_DYNAMIC_DISPATCH(score_page_range)(items[i], begin, end);

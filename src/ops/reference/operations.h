@@ -1,6 +1,6 @@
 // The operations of the reference back end, one file per concern: linear.cc, pointwise.cc,
-// attention.cc, selection.cc, pages.cc. Meaning and shapes are those of ops/backend.h; promises of
-// the caller that are cheap to check abort through TIDAL_CHECK.
+// attention.cc, selection.cc, pages.cc, rest.cc. Meaning and shapes are those of ops/backend.h;
+// promises of the caller that are cheap to check abort through TIDAL_CHECK.
 #pragma once
 
 #include <cstdint>
@@ -46,5 +46,8 @@ void top_k(const TopKItem& item, Workspace& workspace);
 
 void update_page_bounds(const PageBoundsItem& item, Workspace& workspace);
 void score_pages(const ScorePagesItem& item);
+
+void update_block_sums(const BlockSumsItem& item, Workspace& workspace);
+void attend_rest(const AttendRestItem& item, Workspace& workspace);
 
 }  // namespace tidal::reference

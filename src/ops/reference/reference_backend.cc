@@ -60,6 +60,12 @@ class ReferenceBackend final : public Backend {
   void score_pages(std::span<const ScorePagesItem> items) override {
     for (const ScorePagesItem& item : items) reference::score_pages(item);
   }
+  void update_block_sums(std::span<const BlockSumsItem> items) override {
+    for (const BlockSumsItem& item : items) reference::update_block_sums(item, workspace_);
+  }
+  void attend_rest(std::span<const AttendRestItem> items) override {
+    for (const AttendRestItem& item : items) reference::attend_rest(item, workspace_);
+  }
 
  private:
   reference::Workspace workspace_;
