@@ -47,6 +47,7 @@ struct LayerPlan {
   int64_t sinks = 0;          // first rows that are always in
   int64_t recent = 0;         // last rows that are always in; the newest one always is
   int32_t page = 16;          // quest only: rows of a page
+  int32_t rest = 0;           // tidal only: rows of a block whose mean stands for what is not read
   bool own = false;           // a selecting layer attends to its own picks only (a K-only scan)
   int32_t correct_every = 0;  // KV cache correction stride T; 0 = off
 
@@ -69,8 +70,8 @@ struct HeadCounts {
 // before any selecting layer, a budget below sinks + recent + 1.
 LayerPlan parse_plan_line(std::string_view line, int32_t n_layers);
 
-// The line of a plan, all keys in a fixed order (`page` only where it is not 16), or only the given
-// ones. Sources and head maps have no place in a line: use a plan file.
+// The line of a plan, all keys in a fixed order (`page` only where it is not 16, `rest` where it is
+// not 0), or only the given ones. Sources and head maps have no place in a line: use a plan file.
 std::string print_plan_line(const LayerPlan& plan);
 std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_view> keys);
 

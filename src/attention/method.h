@@ -36,6 +36,8 @@ struct AttentionState {
   // Memory for the picks of a layer, and for the page bounds of one.
   void add_selection(int32_t layer, int32_t n_lists, int64_t capacity);
   void add_bounds(int32_t layer, int32_t page_rows);
+  // Memory for the sums over blocks of rows of one.
+  void add_blocks(int32_t layer, int32_t block_rows);
 
   // The cache was cut to `length` rows, or rows from there on were rewritten.
   void truncate(int64_t length);
@@ -49,11 +51,15 @@ struct AttentionState {
   std::vector<Buffer> bounds_memory;
   std::vector<int64_t> bounds_length;  // [n_layers] rows whose bounds are up to date
   int32_t bounds_page_rows = 0;        // rows of a page
+  std::vector<Buffer> block_sums;      // rest: [n_layers] sums, see BlockSumsItem; empty if unused
+  std::vector<int64_t> blocks_length;  // [n_layers] rows that are in the sums
+  int32_t block_rows = 0;              // rows of a block
   RowsRead rows;                       // really read by decode steps
   int64_t rows_total = 0;              // K rows (= V rows) full attention would have read
 
  private:
   size_t bounds_bytes(int64_t length) const;  // of one layer
+  size_t blocks_bytes(int64_t length) const;
 };
 
 // What one sequence does in one layer of one decode step. The default reads everything.
@@ -70,6 +76,9 @@ struct LayerStep {
   bool read_picks = false;  // attend to the picks made here; else, when scoring rows, the scores
                             // are kept on the way of attending to everything
   Selection read;           // otherwise: the rows to read; no lists: all
+  // Of rows [rest_from, rest_to) the means of blocks are read too; none where rest_to is 0.
+  int64_t rest_from = 0;
+  int64_t rest_to = 0;
 };
 
 class AttentionMethod {

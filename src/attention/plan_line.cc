@@ -159,6 +159,11 @@ constexpr PlanKey kKeys[] = {
        draft.plan.page = static_cast<int32_t>(number("page", value, 1));
      },
      [](const LayerPlan& plan) { return fmt::format("{}", plan.page); }},
+    {"rest",
+     [](std::string_view value, Draft& draft) {
+       draft.plan.rest = static_cast<int32_t>(number("rest", value, 0));
+     },
+     [](const LayerPlan& plan) { return fmt::format("{}", plan.rest); }},
     {"correct",
      [](std::string_view value, Draft& draft) {
        draft.plan.correct_every = static_cast<int32_t>(number("correct", value, 0));
@@ -302,6 +307,7 @@ std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_v
   std::string line;
   for (const PlanKey& key : kKeys) {
     if (std::find(keys.begin(), keys.end(), key.name) == keys.end()) continue;
+    if (key.name == "rest" && plan.rest == 0) continue;
     line += fmt::format("{}{}:{}", line.empty() ? "" : " ", key.name, key.print(plan));
   }
   return line;

@@ -88,6 +88,8 @@ TEST(PlanLine, PrintsCanonically) {
             "full:0-1 select:2-3,12 budget:10% scope:q pool:raw sinks:0 recent:0 own:on "
             "correct:4");
   EXPECT_THAT(canonical("page:64"), testing::EndsWith("own:off page:64 correct:0"));
+  EXPECT_THAT(canonical("rest:256"), testing::EndsWith("own:off rest:256 correct:0"));
+  EXPECT_THAT(canonical("rest:0"), testing::EndsWith("own:off correct:0"));
 }
 
 TEST(PlanLine, ErrorsNameTheKey) {
@@ -155,6 +157,7 @@ TEST(PlanLine, PrintsAndParsesToItself) {
     plan.scope = static_cast<HeadScope>(below(3));
     plan.pooling = static_cast<Pooling>(below(2));
     plan.page = below(2) == 0 ? 16 : 1 + below(500);
+    plan.rest = below(2) == 0 ? 0 : 1 + below(500);
     plan.own = below(2) == 1;
     plan.correct_every = below(2) * below(1000);
     const std::string line = print_plan_line(plan);

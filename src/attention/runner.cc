@@ -13,7 +13,9 @@ AttentionRunner::AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_
       scores_(backend.allocate(static_cast<size_t>(max_sequences) * static_cast<size_t>(n_heads) *
                                static_cast<size_t>(max_context) * sizeof(float))),
       log_sum_exp_(backend.allocate(static_cast<size_t>(max_sequences) *
-                                    static_cast<size_t>(n_heads) * sizeof(float))) {
+                                    static_cast<size_t>(n_heads) * sizeof(float))),
+      rest_log_sum_exp_(backend.allocate(static_cast<size_t>(max_sequences) *
+                                         static_cast<size_t>(n_heads) * sizeof(float))) {
   const auto n = static_cast<size_t>(max_sequences);
   steps_.reserve(n);
   attend_.reserve(n);
@@ -22,6 +24,8 @@ AttentionRunner::AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_
   top_k_.reserve(n);
   bounds_.reserve(n);
   score_pages_.reserve(n);
+  block_sums_.reserve(n);
+  rest_.reserve(n);
 }
 
 void AttentionRunner::run(int32_t layer, std::span<const AttentionItem> items) {
@@ -33,6 +37,8 @@ void AttentionRunner::run(int32_t layer, std::span<const AttentionItem> items) {
   top_k_.clear();
   bounds_.clear();
   score_pages_.clear();
+  block_sums_.clear();
+  rest_.clear();
 
   for (const AttentionItem& item : items) add(layer, item);
 
@@ -42,6 +48,8 @@ void AttentionRunner::run(int32_t layer, std::span<const AttentionItem> items) {
   if (!attend_.empty()) backend_.attend(attend_);
   if (!top_k_.empty()) backend_.top_k(top_k_);
   if (!attend_picks_.empty()) backend_.attend(attend_picks_);
+  if (!block_sums_.empty()) backend_.update_block_sums(block_sums_);
+  if (!rest_.empty()) backend_.attend_rest(rest_);
 }
 
 void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
@@ -70,6 +78,7 @@ void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
     attend.selection = &step.read;
   }
   if (step.read_picks) attend.selection = &step.picks;
+  if (step.rest_to > step.rest_from) add_rest(layer, step, state, attend);
   (step.read_picks ? attend_picks_ : attend_).push_back(attend);
 }
 
@@ -110,6 +119,24 @@ void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState&
     attend.scores = scores;
     attend.log_sum_exp = log_sum_exp;
   }
+}
+
+// What follows the attention to single rows.
+void AttentionRunner::add_rest(int32_t layer, const LayerStep& step, AttentionState& state,
+                               AttendItem& attend) {
+  const auto index = static_cast<size_t>(layer);
+  auto* sums = state.block_sums[index].as<float>();
+  int64_t& in_sums = state.blocks_length[index];
+  if (in_sums < step.rest_to) {
+    block_sums_.push_back(
+        {attend.kv, in_sums, step.rest_to, step.rest_from, state.block_rows, sums});
+    in_sums = step.rest_to;
+  }
+  attend.log_sum_exp =
+      rest_log_sum_exp_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_;
+  rest_.push_back({attend.q, attend.out, attend.log_sum_exp, sums, n_heads_, attend.kv.n_kv_heads,
+                   attend.kv.head_dim, step.rest_to, step.rest_from, state.block_rows,
+                   &state.rows});
 }
 
 }  // namespace tidal

@@ -37,13 +37,15 @@ class AttentionRunner {
  private:
   void add(int32_t layer, const AttentionItem& item);
   void add_scores(int32_t layer, LayerStep& step, AttentionState& state, AttendItem& attend);
+  void add_rest(int32_t layer, const LayerStep& step, AttentionState& state, AttendItem& attend);
 
   Backend& backend_;
   int32_t n_heads_;
   int64_t max_context_;
   int32_t max_sequences_;
   Buffer scores_;                 // [max_sequences, n_heads, max_context]
-  Buffer log_sum_exp_;            // [max_sequences, n_heads]
+  Buffer log_sum_exp_;            // [max_sequences, n_heads] of the scores
+  Buffer rest_log_sum_exp_;       // [max_sequences, n_heads] of the rows that are read one by one
   std::vector<LayerStep> steps_;  // [max_sequences] of the items that decode
   std::vector<AttendItem> attend_;
   std::vector<AttendItem> attend_picks_;
@@ -51,6 +53,8 @@ class AttentionRunner {
   std::vector<TopKItem> top_k_;
   std::vector<PageBoundsItem> bounds_;
   std::vector<ScorePagesItem> score_pages_;
+  std::vector<BlockSumsItem> block_sums_;
+  std::vector<AttendRestItem> rest_;
 };
 
 }  // namespace tidal

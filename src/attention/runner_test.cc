@@ -64,8 +64,15 @@ class CountingBackend final : public Backend {
   void score_pages(std::span<const ScorePagesItem> items) override {
     count(score_pages_calls, items, [&] { inner_->score_pages(items); });
   }
+  void update_block_sums(std::span<const BlockSumsItem> items) override {
+    count(block_sums_calls, items, [&] { inner_->update_block_sums(items); });
+  }
+  void attend_rest(std::span<const AttendRestItem> items) override {
+    count(rest_calls, items, [&] { inner_->attend_rest(items); });
+  }
 
-  int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0;
+  int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0,
+      block_sums_calls = 0, rest_calls = 0;
 
  private:
   template <typename Items, typename F>
@@ -96,6 +103,7 @@ constexpr std::pair<const char*, const char*> kMixed[] = {
     {"oracle", "full:0-1 budget:40 scope:kv"},
     {"tidal", "full:0-1 select:2,4 budget:32 scope:q"},
     {"tidal", "full:0 select:1,4 budget:16 scope:all pool:softmax own:on sinks:2"},
+    {"tidal", "full:none select:0 budget:16 scope:all pool:softmax own:on rest:8"},
     {"tidal", "full:none select:0,3 budget:10% scope:kv own:on"},
 };
 
@@ -240,7 +248,7 @@ TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
     for (const auto& sequence : sequences) items.push_back(sequence->item(layer));
     items.push_back(chunk.item(layer));
     backend.attend_calls = backend.score_calls = backend.top_k_calls = backend.bounds_calls =
-        backend.score_pages_calls = 0;
+        backend.score_pages_calls = backend.block_sums_calls = backend.rest_calls = 0;
     allocations = 0;
     counting = true;
     runner.run(layer, items);
@@ -248,12 +256,14 @@ TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
     EXPECT_EQ(allocations, 0) << "layer " << layer;
     EXPECT_LE(backend.attend_calls, 2);
     EXPECT_GE(backend.attend_calls, 1);
-    for (const int calls : {backend.score_calls, backend.top_k_calls, backend.bounds_calls,
-                            backend.score_pages_calls}) {
+    for (const int calls :
+         {backend.score_calls, backend.top_k_calls, backend.bounds_calls, backend.score_pages_calls,
+          backend.block_sums_calls, backend.rest_calls}) {
       EXPECT_LE(calls, 1) << "layer " << layer;
     }
     EXPECT_EQ(backend.bounds_calls, layer == 0 ? 0 : 1) << "quest's full layer needs none";
     EXPECT_EQ(backend.score_pages_calls, backend.bounds_calls);
+    EXPECT_EQ(backend.rest_calls, layer == 0 ? 0 : 1);
   }
 }
 

@@ -1,6 +1,7 @@
 // Position persistent sparse attention: a few layers select, the others read what was selected.
 // Which layer does what is the LayerPlan's; this is Algorithm 1 of the paper and its variants.
 
+#include <algorithm>
 #include <array>
 
 #include "attention/planned_method.h"
@@ -8,14 +9,20 @@
 namespace tidal {
 namespace {
 
-constexpr std::array<std::string_view, 9> kKeys = {"full",  "select", "budget", "scope",  "pool",
-                                                   "sinks", "recent", "own",    "correct"};
+constexpr std::array<std::string_view, 10> kKeys = {
+    "full", "select", "budget", "scope", "pool", "sinks", "recent", "own", "rest", "correct"};
 
 class TidalMethod final : public PlannedMethod {
  public:
   explicit TidalMethod(const MethodContext& context)
       : PlannedMethod("tidal", kKeys, context,
-                      default_min_context(context.plan, context.row_bytes)) {}
+                      default_min_context(context.plan, context.row_bytes)) {
+    const auto& layers = context.plan.layers;
+    const auto first = std::find_if(layers.begin(), layers.end(), [](const LayerSpec& layer) {
+      return layer.role == LayerRole::kSelect;
+    });
+    first_select_ = static_cast<int32_t>(first - layers.begin());
+  }
 
   AttentionState make_state(const AttentionShape& shape) const override {
     AttentionState state(shape);
@@ -24,6 +31,7 @@ class TidalMethod final : public PlannedMethod {
       if (spec(layer).role == LayerRole::kSelect) {
         state.add_selection(layer, n_lists, capacity(shape));
       }
+      if (takes_rest(layer)) state.add_blocks(layer, plan().rest);
     }
     return state;
   }
@@ -38,8 +46,23 @@ class TidalMethod final : public PlannedMethod {
       step.read = state.selections[static_cast<size_t>(own.source)];
       if (!own.head_map.empty()) step.read.head_map = own.head_map.data();
     }
+    if (takes_rest(layer)) {
+      step.rest_from = plan().sinks;
+      step.rest_to = length - std::max<int64_t>(plan().recent, 1);
+    }
     return step;
   }
+
+ private:
+  // Every layer that reads picks but the first that makes them: in SmolLM2 the first layer looks at
+  // tokens, not at places, and means of its rows do harm (docs/fidelity.md).
+  bool takes_rest(int32_t layer) const {
+    if (plan().rest == 0 || layer == first_select_) return false;
+    const LayerRole role = spec(layer).role;
+    return role == LayerRole::kSparse || (role == LayerRole::kSelect && plan().own);
+  }
+
+  int32_t first_select_;
 };
 
 }  // namespace
