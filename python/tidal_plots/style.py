@@ -12,11 +12,12 @@ MUTED = "#767676"
 _BY_METHOD = {
     "full": "#0072B2",
     "tidal": "#D55E00",
+    "paper": "#000000",
     "quest": "#009E73",
     "window": "#CC79A7",
     "oracle": "#56B4E9",
 }
-_OTHERS = ["#000000", "#E69F00", "#8C6BB1", "#666666"]
+_OTHERS = ["#E69F00", "#8C6BB1", "#666666"]
 
 _RC = {
     "font.size": 10,
