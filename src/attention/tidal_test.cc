@@ -45,10 +45,9 @@ constexpr const char* kPlan =
 
 // Nothing is left to pick here, and a block of one row is that row.
 TEST_P(TidalRestTest, TheNewestRowAndBlocksOfOneAreFullAttention) {
-  TestSequence sparse(
-      shape_,
-      method("full:none select:0,3 budget:1 scope:all pool:softmax own:on rest:1"),
-      kMaxLength);
+  TestSequence sparse(shape_,
+                      method("full:none select:0,3 budget:1 scope:all pool:softmax own:on rest:1"),
+                      kMaxLength);
   TestSequence full(shape_, method("full:0-5 select:none"), kMaxLength);
   sparse.append(200);
   full.append(200);
@@ -90,7 +89,8 @@ TEST_P(TidalRestTest, CountsARowForEachBlock) {
 TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
   TestSequence sequence(
       shape_,
-      method("full:0-1 select:2,4 budget:20 scope:all pool:softmax sinks:4 recent:8 own:off rest:16"),
+      method(
+          "full:0-1 select:2,4 budget:20 scope:all pool:softmax sinks:4 recent:8 own:off rest:16"),
       kMaxLength);
   for (const int32_t layer : {0, 1, 2, 4}) {
     EXPECT_EQ(sequence.state().block_sums[static_cast<size_t>(layer)].size(), 0u) << layer;

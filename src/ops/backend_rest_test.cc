@@ -41,9 +41,8 @@ TEST_P(RestTest, SumsAreThoseOfTheRowsThatCount) {
       for (int n_threads : kThreadCounts) {
         Floats first_sums = no_sums(shape, 290, block_rows);
         Floats second_sums = no_sums(shape, 100, block_rows);
-        const BlockSumsItem items[] = {
-            {first.view(), 0, 290, 7, block_rows, first_sums.data()},
-            {second.view(), 0, 100, 0, block_rows, second_sums.data()}};
+        const BlockSumsItem items[] = {{first.view(), 0, 290, 7, block_rows, first_sums.data()},
+                                       {second.view(), 0, 100, 0, block_rows, second_sums.data()}};
         make(limits_for(shape, 300, 2), n_threads)->update_block_sums(items);
         EXPECT_SAME_BITS(first_sums, naive_sums(first, 290, 7, block_rows)) << describe(shape);
         EXPECT_SAME_BITS(second_sums, naive_sums(second, 100, 0, block_rows)) << describe(shape);
@@ -57,7 +56,8 @@ TEST_P(RestTest, SumsGrowRowByRowToTheSameBits) {
   const TestCache cache(shape, 200, 3);
   const auto backend = make(limits_for(shape, 200));
   Floats sums = no_sums(shape, 200, 16);
-  for (int64_t done = 0, end = 40; done < 200; done = end, end = std::min(end + 1 + end % 3, 200l)) {
+  for (int64_t done = 0, end = 40; done < 200;
+       done = end, end = std::min(end + 1 + end % 3, 200l)) {
     const BlockSumsItem item{cache.view(), done, end, 3, 16, sums.data()};
     backend->update_block_sums({&item, 1});
   }
@@ -83,9 +83,10 @@ struct Attended {
                             .selection = &selection.get(),
                             .log_sum_exp = log_sum_exp.data()};
     backend.attend({&attend, 1});
-    const AttendRestItem rest{q.data(),         out.data(),       log_sum_exp.data(), sums.data(),
-                              shape.n_heads,    shape.n_kv_heads, shape.head_dim,     end_row,
-                              skip_rows,        block_rows,       &rows};
+    const AttendRestItem rest{q.data(),       out.data(),    log_sum_exp.data(),
+                              sums.data(),    shape.n_heads, shape.n_kv_heads,
+                              shape.head_dim, end_row,       skip_rows,
+                              block_rows,     &rows};
     backend.attend_rest({&rest, 1});
   }
 };
@@ -102,13 +103,13 @@ TEST_P(RestTest, BlocksOfOneRowMakeFullAttention) {
     const TestCache cache(shape, 150, 4);
     const Floats q = random_normal(static_cast<size_t>(shape.q_width()), 5, 2.0f);
     const auto backend = make(limits_for(shape, 150));
-    const Attended got(*backend, cache, q, sinks_and_last(4, 140, 150), naive_sums(cache, 140, 4, 1),
-                       140, 4, 1);
+    const Attended got(*backend, cache, q, sinks_and_last(4, 140, 150),
+                       naive_sums(cache, 140, 4, 1), 140, 4, 1);
     for (int32_t head = 0; head < shape.n_heads; ++head) {
       const auto naive = naive_attention(cache, head / shape.group(),
                                          q.data() + head * shape.head_dim, first_rows(150));
-      const std::span own = std::span(got.out).subspan(
-          static_cast<size_t>(head * shape.head_dim), static_cast<size_t>(shape.head_dim));
+      const std::span own = std::span(got.out).subspan(static_cast<size_t>(head * shape.head_dim),
+                                                       static_cast<size_t>(shape.head_dim));
       EXPECT_LE(relative_error(Floats(own.begin(), own.end()), naive.out), kTolerance)
           << describe(shape) << ", head " << head;
     }

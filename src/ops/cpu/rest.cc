@@ -93,8 +93,8 @@ HWY_INLINE void attend_blocks(const AttendRestItem& item, int32_t head) {
     for (int b = 0; b < n; ++b) {
       counts[b] = static_cast<float>(
           rows_in_block(first + b, item.block_rows, item.skip_rows, item.end_row));
-      weights[b] = dot_rows(q, sums + (first + b) * 2 * width, head_dim) * scale /
-                   std::max(counts[b], 1.0f);
+      weights[b] =
+          dot_rows(q, sums + (first + b) * 2 * width, head_dim) * scale / std::max(counts[b], 1.0f);
       highest = std::max(highest, weights[b]);
     }
     const float shrink = std::exp(top - highest);
@@ -166,8 +166,8 @@ void attend_rest(ThreadPool& pool, std::span<const AttendRestItem> items) {
     if (item.end_row <= item.skip_rows) return;
     HWY_DYNAMIC_DISPATCH(attend_rest_of_kv_head)
     (item, static_cast<int32_t>(task % n_kv_heads));
-    const int64_t n_blocks = (item.end_row + item.block_rows - 1) / item.block_rows -
-                             item.skip_rows / item.block_rows;
+    const int64_t n_blocks =
+        (item.end_row + item.block_rows - 1) / item.block_rows - item.skip_rows / item.block_rows;
     add_rows(item.rows, {.k = n_blocks, .v = n_blocks});
   });
 }
