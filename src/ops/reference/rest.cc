@@ -34,17 +34,31 @@ void attend_rest(const AttendRestItem& item, Workspace& workspace) {
   for (int32_t head = 0; head < item.n_heads; ++head) {
     const float* q = item.q + int64_t{head} * item.head_dim;
     float* out = item.out + int64_t{head} * item.head_dim;
-    // Weights relative to the rows attended already, whose sum of weights is 1.
-    double total = 1.0;
-    sum.assign(out, out + item.head_dim);
+    const auto rows_in = [&](int64_t block) {
+      return rows_in_block(block, item.block_rows, item.skip_rows, item.end_row);
+    };
+    const auto sums_of = [&](int64_t block) {
+      return item.sums + block * 2 * width + int64_t{head / group} * item.head_dim;
+    };
+    const auto score = [&](int64_t block) {
+      return dot(q, sums_of(block), item.head_dim) / std::sqrt(item.head_dim) /
+             double(rows_in(block));
+    };
+    double top = item.log_sum_exp[head];
     for (int64_t block = 0; block < n_blocks; ++block) {
-      const int64_t n = rows_in_block(block, item.block_rows, item.skip_rows, item.end_row);
-      if (n == 0) continue;
-      const float* k = item.sums + block * 2 * width + int64_t{head / group} * item.head_dim;
-      const double score = dot(q, k, item.head_dim) / std::sqrt(item.head_dim) / double(n);
-      const double weight = std::exp(score - double{item.log_sum_exp[head]});
-      total += weight * double(n);
-      for (size_t e = 0; e < sum.size(); ++e) sum[e] += weight * double{k[width + int64_t(e)]};
+      if (rows_in(block) > 0) top = std::max(top, score(block));
+    }
+    // Of the rows attended already, whose weights relative to one another add up to 1.
+    double total = std::exp(double{item.log_sum_exp[head]} - top);
+    sum.assign(out, out + item.head_dim);
+    for (double& x : sum) x *= total;
+    for (int64_t block = 0; block < n_blocks; ++block) {
+      if (rows_in(block) == 0) continue;
+      const double weight = std::exp(score(block) - top);
+      total += weight * double(rows_in(block));
+      for (size_t e = 0; e < sum.size(); ++e) {
+        sum[e] += weight * double{sums_of(block)[width + int64_t(e)]};
+      }
     }
     for (size_t e = 0; e < sum.size(); ++e) out[e] = static_cast<float>(sum[e] / total);
   }
