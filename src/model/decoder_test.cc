@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string_view>
 
 #include "attention/registry.h"
@@ -63,6 +64,8 @@ class DecoderTest : public testing::TestWithParam<Setting> {
 };
 
 constexpr std::string_view kPlan = "full:0-1 select:2,4 budget:16";
+constexpr std::string_view kPlanWithRest =
+    "full:none select:0,2,4 budget:16 scope:all pool:softmax sinks:2 recent:2 own:on rest:16";
 
 TEST_P(DecoderTest, ChunksOfAPromptGiveWhatOneChunkGives) {
   const std::vector<int32_t> prompt = tokens(100, 1);
@@ -129,23 +132,65 @@ TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
 }
 
 TEST_P(DecoderTest, RollingBackAndRedoingGivesTheSameBits) {
+  for (const std::string_view plan : {kPlan, kPlanWithRest}) {
+    const auto sparse = method(plan);
+    AttentionState sparse_state = state(*sparse);
+    SequenceKv kv = decoder_.make_sequence();
+    decoder_.run(kv, tokens(70, 7), 70, LogitRows::kNone);
+    const std::vector<int32_t> next = tokens(9, 8);
+    const auto decode = [&](std::span<const int32_t> steps) {
+      std::vector<float> last;
+      for (const int32_t token : steps) {
+        last = decoder_.step(kv, token, sparse.get(), &sparse_state);
+      }
+      return last;
+    };
+    const std::vector<float> expected = decode(next);
+    kv.truncate(70);
+    sparse_state.truncate(70);
+    decode(tokens(5, 9));  // another continuation over the same rows
+    kv.truncate(70);
+    sparse_state.truncate(70);
+    EXPECT_EQ(decode(next), expected) << plan;
+  }
+}
+
+// The published code's fault was to gather the wrong rows: a row that nobody picked may hold
+// anything, and one that was picked counts.
+TEST_P(DecoderTest, ASparseLayerReadsThePickedRowsAndNoOthers) {
+  constexpr int32_t kSource = 2;
+  constexpr int32_t kSparse = 3;
   const auto sparse = method(kPlan);
   AttentionState sparse_state = state(*sparse);
   SequenceKv kv = decoder_.make_sequence();
-  decoder_.run(kv, tokens(70, 7), 70, LogitRows::kNone);
-  const std::vector<int32_t> next = tokens(9, 8);
-  const auto decode = [&](std::span<const int32_t> steps) {
-    std::vector<float> last;
-    for (const int32_t token : steps) last = decoder_.step(kv, token, sparse.get(), &sparse_state);
-    return last;
+  decoder_.run(kv, tokens(90, 14), 90, LogitRows::kNone);
+  const int32_t token = tokens(1, 15)[0];
+  const auto decode = [&] {
+    kv.truncate(90);
+    sparse_state.truncate(90);
+    return decoder_.step(kv, token, sparse.get(), &sparse_state);
   };
-  const std::vector<float> expected = decode(next);
-  kv.truncate(70);
-  sparse_state.truncate(70);
-  decode(tokens(5, 9));  // another continuation over the same rows
-  kv.truncate(70);
-  sparse_state.truncate(70);
-  EXPECT_EQ(decode(next), expected);
+  const std::vector<float> expected = decode();
+  std::vector<bool> picked(91);
+  const Selection& picks = sparse_state.selections[kSource];
+  for (int32_t list = 0; list < picks.n_lists; ++list) {
+    for (const int32_t row : picks.list(list)) picked[static_cast<size_t>(row)] = true;
+  }
+  const auto spoil = [&](bool which) {
+    int64_t n = 0;
+    for (int64_t row = 0; row < 90; ++row) {
+      if (picked[static_cast<size_t>(row)] != which) continue;
+      const KvView view = kv.view(kSparse);
+      std::memset(view.k_row(row), 0xff, view.k.row_bytes);  // NaN, or codes of -1
+      std::memset(view.v_row(row), 0xff, view.v.row_bytes);
+      ++n;
+    }
+    return n;
+  };
+  ASSERT_GT(spoil(false), 0);
+  EXPECT_EQ(decode(), expected);
+  ASSERT_GT(spoil(true), 0);
+  EXPECT_NE(decode(), expected);
 }
 
 // Correction: the last rows, decoded sparsely, are cut off and run again as one chunk.
@@ -188,23 +233,33 @@ TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
 TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
   if (GetParam().backend != "cpu") GTEST_SKIP() << "the reference back end may allocate";
   const auto sparse = method(kPlan);
+  const auto with_rest = method(kPlanWithRest);
   AttentionState sparse_state = state(*sparse);
+  AttentionState rest_state = state(*with_rest);
   SequenceKv decoding = decoder_.make_sequence();
+  SequenceKv resting = decoder_.make_sequence();
   SequenceKv prefilling = decoder_.make_sequence();
-  decoder_.run(decoding, tokens(64, 12), 64, LogitRows::kNone);
-  const std::vector<int32_t> rows = tokens(33, 13);
+  for (SequenceKv* kv : {&decoding, &resting}) {
+    decoder_.run(*kv, tokens(64, 12), 64, LogitRows::kNone);
+  }
+  const std::vector<int32_t> rows = tokens(34, 13);
   Batch batch;
   batch.tokens.assign(rows.begin(), rows.end());
   for (int step = 0; step < 4; ++step) {
     const int64_t before = allocation_count();
-    ASSERT_TRUE(decoding.grow(1) && prefilling.grow(32));
-    batch.sequences.resize(2);
+    ASSERT_TRUE(decoding.grow(1) && resting.grow(1) && prefilling.grow(32));
+    batch.sequences.resize(3);
     batch.sequences[0] = {.kv = &decoding,
                           .first_position = decoding.length() - 1,
                           .n_rows = 1,
                           .method = sparse.get(),
                           .state = &sparse_state};
-    batch.sequences[1] = {
+    batch.sequences[1] = {.kv = &resting,
+                          .first_position = resting.length() - 1,
+                          .n_rows = 1,
+                          .method = with_rest.get(),
+                          .state = &rest_state};
+    batch.sequences[2] = {
         .kv = &prefilling, .first_position = prefilling.length() - 32, .n_rows = 32};
     decoder_.decoder().forward(batch);
     // The first step may still size what depends on the mixture.
