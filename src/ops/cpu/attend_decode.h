@@ -2,9 +2,9 @@
 // multiply-adds where 512-bit ones take two cycles.
 //
 // Measured on two Zen 4 threads that read 35 GB/s (AVX-512; share of that by the bytes of K and V,
-// 100,000 rows, f16): all rows, 85 % for 32/8 heads of 128, 90 % for 9/3 heads of 64. 1,024
-// scattered rows: 80 % with one list, 55 % with a list per KV head, 27 % with one per query head,
-// much of it the search for shared rows. A third is lost when what comes next is asked
+// 100,000 rows, f16): all rows, 86 % for 32/8 heads of 128, 90 % for 9/3 heads of 64. 1,024
+// scattered rows inside a step: 52 % with one list, 27 % with a list per KV head, 23 % with one per
+// query head, much of it the search for shared rows. A third is lost when what comes next is asked
 // for in the order of the work instead of its address. q8_0 takes the time of f16 there, which is
 // that of its multiply-adds.
 #pragma once
