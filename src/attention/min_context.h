@@ -3,7 +3,7 @@
 // Below it a sparse step is the slower one: gathered rows come slower than rows in order, and every
 // selecting layer scores and picks at a cost that the cache's size does not change. Both weigh by
 // the bytes of a row, so the length follows from the plan and the row. `tidal bench --crossover`
-// measures where it really lies: for SmolLM2's shipped plan at 1,119 rows where this says 1,187, on
+// measures where it really lies: for SmolLM2's shipped plan at 1,124 rows where this says 1,187, on
 // two Zen 4 threads; for the 8B shape between 512 and 2,048, with a difference below 1 %, where
 // this says 872.
 #pragma once
