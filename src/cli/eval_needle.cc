@@ -63,10 +63,15 @@ class Run {
   int run() {
     catch_interrupts();
     const int64_t longest = *std::max_element(flags_.lengths.begin(), flags_.lengths.end());
-    for (const Place& place : places_) tokens_in_all_ += missing(place).empty() ? 0 : place.length;
     Branches branches(model_, flags_.compare.model.engine, static_cast<int32_t>(cases_.size()),
                       longest, answer_tokens());
     try {
+      for (const Place& place : places_) {
+        throw_if_interrupted();
+        const size_t n_missing = missing(place).size();
+        if (n_missing > 0) tokens_in_all_ += place.length;
+        if (n_missing < cases_.size()) answered_.push_back(place);
+      }
       for (const Place& place : places_) {
         throw_if_interrupted();
         ask(branches, place);
@@ -151,6 +156,7 @@ class Run {
   void ask(Branches& branches, const Place& place) {
     const std::vector<size_t> wanted = missing(place);
     if (wanted.empty()) return;
+    if (wanted.size() == cases_.size()) answered_.push_back(place);
     std::vector<std::shared_ptr<const AttentionMethod>> methods;
     for (const size_t i : wanted) methods.push_back(cases_[i].method);
     const NeedlePrompt asked = prompt(place);
@@ -172,7 +178,7 @@ class Run {
   // Over the prompts of a length (and depth, where one is given) that are done.
   Cell cell(const MethodCase& method, int64_t length, int64_t depth = -1) const {
     Cell result;
-    for (const Place& place : places_) {
+    for (const Place& place : answered_) {
       if (place.length != length || (depth >= 0 && place.depth != depth)) continue;
       const Json* line = log_.find(unit(place, method));
       if (line == nullptr) continue;
@@ -244,7 +250,8 @@ class Run {
   ResultLog log_;
   ProgressBar bar_;
   std::vector<Place> places_;
-  int64_t tokens_in_all_ = 0;  // of the prompts that are not done
+  std::vector<Place> answered_;  // by at least one method
+  int64_t tokens_in_all_ = 0;    // of the prompts that are not done
   int64_t tokens_done_ = 0;
 };
 

@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import subprocess
-import termios
 import time
 import unittest
 
@@ -91,10 +90,6 @@ class Terminal(Case):
         self.seen = b""
         self.process, self.screen = pty.fork()
         if self.process == 0:
-            # Else Ctrl-C throws away what the program has written and the test has not read yet.
-            mode = termios.tcgetattr(0)
-            mode[3] |= termios.NOFLSH
-            termios.tcsetattr(0, termios.TCSANOW, mode)
             os.environ["TERM"] = "xterm"
             os.execvp(TIDAL, [TIDAL, "chat", *words])
         self.addCleanup(os.close, self.screen)
@@ -174,7 +169,8 @@ class Terminal(Case):
         self.wait_for(rb"hello\r\n.{200}")
         self.type(b"\x03")
         self.type(b"\x03")
-        self.wait_for(rb"\r\n> ")
+        # Ctrl-C throws away what the program has written and the test has not read yet, so no waiting
+        # for the prompt: an endless answer leaves this command unread.
         self.type(b"/stats\r")
         self.wait_for(rb"24 prompt tokens.*> ")
         self.ends(0, keys=b"\x04")
