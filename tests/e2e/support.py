@@ -20,7 +20,7 @@ LAYERS, KV_HEADS = 4, 2
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 DEFAULT_MODEL = CACHE / "tidal" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 METHODS = ("full", "tidal", "quest", "window", "oracle")
-TIMEOUT = 60  # seconds; far more than any case takes
+TIMEOUT = 180  # seconds; far more than any case takes, also under a sanitizer on a busy machine
 
 
 class Result:
