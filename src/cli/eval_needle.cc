@@ -33,6 +33,12 @@ struct Place {
   int64_t prompt;  // index
 };
 
+// A prompt, and which of the cases have not answered it.
+struct Question {
+  Place place;
+  std::vector<size_t> cases;
+};
+
 // A share of right answers, over some prompts.
 struct Cell {
   int64_t n = 0;
@@ -66,15 +72,18 @@ class Run {
     Branches branches(model_, flags_.compare.model.engine, static_cast<int32_t>(cases_.size()),
                       longest, answer_tokens());
     try {
+      std::vector<Question> questions;
       for (const Place& place : places_) {
         throw_if_interrupted();
-        const size_t n_missing = missing(place).size();
-        if (n_missing > 0) tokens_in_all_ += place.length;
-        if (n_missing < cases_.size()) answered_.push_back(place);
+        Question question{place, missing(place)};
+        if (question.cases.size() < cases_.size()) answered_.push_back(place);
+        if (question.cases.empty()) continue;
+        tokens_in_all_ += place.length;
+        questions.push_back(std::move(question));
       }
-      for (const Place& place : places_) {
+      for (const Question& question : questions) {
         throw_if_interrupted();
-        ask(branches, place);
+        ask(branches, question);
       }
     } catch (const Interrupted&) {
       // What is done gets printed.
@@ -153,9 +162,8 @@ class Run {
     return result;
   }
 
-  void ask(Branches& branches, const Place& place) {
-    const std::vector<size_t> wanted = missing(place);
-    if (wanted.empty()) return;
+  void ask(Branches& branches, const Question& question) {
+    const auto& [place, wanted] = question;
     if (wanted.size() == cases_.size()) answered_.push_back(place);
     std::vector<std::shared_ptr<const AttentionMethod>> methods;
     for (const size_t i : wanted) methods.push_back(cases_[i].method);

@@ -169,8 +169,8 @@ class Terminal(Case):
         self.wait_for(rb"hello\r\n.{200}")
         self.type(b"\x03")
         self.type(b"\x03")
-        # Ctrl-C throws away what the program has written and the test has not read yet, so no waiting
-        # for the prompt: an endless answer leaves this command unread.
+        # Ctrl-C throws away what the program has written and the test has not read yet, so there is
+        # no waiting for the prompt: an endless answer leaves this command unread.
         self.type(b"/stats\r")
         self.wait_for(rb"24 prompt tokens.*> ")
         self.ends(0, keys=b"\x04")

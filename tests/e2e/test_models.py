@@ -1,11 +1,15 @@
 """Models that are not there, not models, cut off or corrupt: an error that helps, never a crash."""
 
 import os
+import pathlib
 import random
 import shutil
+import subprocess
 import unittest
 
-from support import DATA, MODEL, Case, tidal
+from support import DATA, DEFAULT_MODEL, MODEL, Case, tidal
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Missing(Case):
@@ -23,6 +27,29 @@ class Missing(Case):
                         ("eval", "ppl", "-f", MODEL, "-m"), ("bench", "-m")):
             with self.subTest(command):
                 self.fails(*command, path, says=[str(path), "scripts/get-model"])
+
+
+@unittest.skipUnless(DEFAULT_MODEL.exists(), f"{DEFAULT_MODEL} is absent: run scripts/get-model")
+class GetModel(Case):
+    def test_the_plan_comes_along_and_never_replaces_another(self):
+        cache = self.folder / "tidal"
+        cache.mkdir()
+        (cache / DEFAULT_MODEL.name).symlink_to(DEFAULT_MODEL)  # whole, so nothing is downloaded
+        plan = (cache / DEFAULT_MODEL.name).with_suffix(".plan.json")
+
+        def get():
+            result = subprocess.run([ROOT / "scripts" / "get-model"], text=True, check=True,
+                                    env={**os.environ, "XDG_CACHE_HOME": str(self.folder)},
+                                    capture_output=True)
+            self.assertEqual(result.stdout.strip(), str(cache / DEFAULT_MODEL.name))
+            return result.stderr
+
+        self.assertEqual(get(), "")
+        self.assertEqual(plan.read_bytes(), (ROOT / "models" / plan.name).read_bytes())
+        self.assertEqual(get(), "")
+        plan.write_text("{}")
+        self.assertIn(f"{plan} is not the plan of this version", get())
+        self.assertEqual(plan.read_text(), "{}")
 
 
 class Garbage(Case):
