@@ -5,7 +5,7 @@
 
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 std::string layers_line(const LayerPlan& plan) {
@@ -181,4 +181,4 @@ TEST(Validate, HeadMapsFitTheModelAndTheScope) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,20 +8,12 @@
 #include <limits>
 #include <string>
 
+#include "attention/expected_test_util.h"
 #include "attention/registry.h"
-#include "attention/test_expected.h"
-#include "attention/test_sequence.h"
+#include "attention/sequence_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
-
-using testing_support::Expectation;
-using testing_support::Expected;
-using testing_support::kPlaneK;
-using testing_support::kPlaneV;
-using testing_support::Rows;
-using testing_support::TestSequence;
-using testing_support::TestShape;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr int64_t kMaxLength = 320;
@@ -62,7 +54,7 @@ constexpr HeadRatio kRatios[] = {{3, 3}, {6, 2}, {8, 2}};
 
 class MethodTest : public testing::TestWithParam<std::tuple<const char*, MethodCase>> {
  protected:
-  MethodTest() : backend_(testing_support::test_backend(std::get<0>(GetParam()))) {}
+  MethodTest() : backend_(test_backend(std::get<0>(GetParam()))) {}
 
   const MethodCase& method_case() const { return std::get<1>(GetParam()); }
 
@@ -320,4 +312,4 @@ INSTANTIATE_TEST_SUITE_P(All, MethodTest,
                          case_name);
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 int64_t crossover(const char* line, int64_t row_bytes, int32_t n_layers = 30) {
@@ -32,4 +32,4 @@ TEST(MinContext, NeverBeyondTheMost) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -7,9 +7,10 @@
 #include <random>
 
 #include "attention/layer_plan.h"
+#include "testing/temp_folder.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using nlohmann::json;
@@ -124,18 +125,12 @@ TEST(PlanFile, ErrorsNameFileAndKey) {
 
 class PlanFileOnDisk : public testing::Test {
  protected:
-  std::string write(const std::string& name, const std::string& text) {
-    const std::string path = testing::TempDir() + "tidal_" + name;
-    std::ofstream(path) << text;
-    paths_.push_back(path);
-    return path;
-  }
-  void TearDown() override {
-    for (const std::string& path : paths_) std::filesystem::remove(path);
+  std::string write(const std::string& name, const std::string& text) const {
+    return folder_.write(name, text);
   }
 
  private:
-  std::vector<std::string> paths_;
+  const TempFolder folder_;
 };
 
 TEST_F(PlanFileOnDisk, IsRead) {
@@ -172,4 +167,4 @@ TEST(ResolvePlan, KnowsPresetsLinesAndFiles) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

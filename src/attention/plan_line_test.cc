@@ -6,7 +6,7 @@
 #include "attention/layer_plan.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 std::string error_of(std::string_view line, int32_t n_layers = 30) {
@@ -190,4 +190,4 @@ TEST(PlanLine, SurvivesAnything) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "attention/planned_method.h"
+#include "attention/methods/planned_method.h"
 #include "base/fail.h"
 
 // The list of methods: the name, and the plan where none is given. NAME.cc has make_NAME_method.

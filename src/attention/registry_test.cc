@@ -7,17 +7,16 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "attention/expected_test_util.h"
 #include "attention/layer_plan.h"
-#include "attention/test_expected.h"
-#include "attention/test_sequence.h"
+#include "attention/sequence_test_util.h"
+#include "testing/temp_folder.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::HasSubstr;
-using testing_support::TestSequence;
-using testing_support::TestShape;
 
 std::shared_ptr<const AttentionMethod> make(const MethodOptions& options, int32_t n_layers = 30) {
   return make_method(options, n_layers, 6, 2);
@@ -139,9 +138,9 @@ TEST(Registry, BadPlansAreRefusedByEveryMethod) {
 }
 
 TEST(Registry, ThePresetTidalIsThePlanFileBesideTheModel) {
-  const std::string path = testing::TempDir() + "tidal_beside.plan.json";
+  const TempFolder folder;
   const LayerPlan plan = parse_plan_line("full:0 select:1,7 budget:99 scope:kv", 30);
-  std::ofstream(path) << plan_to_json(plan, {6, 2}).dump();
+  const std::string path = folder.write("beside.plan.json", plan_to_json(plan, {6, 2}).dump());
   MethodOptions options = options_of("tidal");
   options.default_plan_file = path;
   EXPECT_EQ(make(options)->plan_line(), print_plan_line(plan));
@@ -156,7 +155,6 @@ TEST(Registry, ThePresetTidalIsThePlanFileBesideTheModel) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(path)) << "another model's plan";
   }
-  std::filesystem::remove(path);
 }
 
 // A head map and a source that is not the nearest, which only a plan file can give.
@@ -165,13 +163,13 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   LayerPlan plan = parse_plan_line("full:none select:0,2 budget:24 scope:q", shape.n_layers);
   plan.layers[3].source = 0;
   plan.layers[4].head_map = {5, 4, 3, 2, 1, 0};
-  const std::string path = testing::TempDir() + "tidal_head_map.json";
-  std::ofstream(path) << plan_to_json(plan, {shape.n_heads, shape.n_kv_heads}).dump();
+  const TempFolder folder;
+  const std::string path =
+      folder.write("head_map.json", plan_to_json(plan, {shape.n_heads, shape.n_kv_heads}).dump());
   MethodOptions options = options_of("tidal", path);
   options.min_context = 0;
   TestSequence sequence(shape,
                         make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads), 256);
-  std::filesystem::remove(path);
   sequence.append(150);
   const LayerStep third = sequence.method().plan_layer(3, 150, sequence.state());
   const LayerStep fourth = sequence.method().plan_layer(4, 150, sequence.state());
@@ -181,11 +179,11 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   ASSERT_NE(fourth.read.head_map, nullptr);
   for (int32_t head = 0; head < 6; ++head) EXPECT_EQ(fourth.read.list_of_head(head, 6), 5 - head);
 
-  const std::unique_ptr<Backend> backend = testing_support::test_backend("reference");
+  const std::unique_ptr<Backend> backend = test_backend("reference");
   AttentionRunner runner(*backend, shape.n_heads, 256, 1);
-  const testing_support::Expectation expectation(sequence, plan);
+  const Expectation expectation(sequence, plan);
   for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
-    const testing_support::Expected expected = expectation.layer(layer);
+    const Expected expected = expectation.layer(layer);
     const std::vector<double> exact = expectation.attend(layer, expected);
     const int64_t before = sequence.state().rows.k;
     const std::vector<float> out = sequence.run(runner, layer);
@@ -195,4 +193,4 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "attention/registry.h"
-#include "attention/test_sequence.h"
+#include "attention/sequence_test_util.h"
 
 namespace {
 
@@ -30,11 +30,8 @@ thread_local int64_t allocations = 0;
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace tidal {
+namespace tidal::test {
 namespace {
-
-using testing_support::TestSequence;
-using testing_support::TestShape;
 
 // Counts the calls of each operation; what the back end itself allocates is its own affair.
 class CountingBackend final : public Backend {
@@ -125,8 +122,7 @@ struct Chunk {
   }
   AttentionItem item(int32_t layer) {
     for (size_t i = 0; i < q_.size(); ++i) {
-      q_[i] = testing_support::test_value(testing_support::kPlaneQ, 7, layer, 0,
-                                          static_cast<int64_t>(i));
+      q_[i] = test_value(kPlaneQ, 7, layer, 0, static_cast<int64_t>(i));
     }
     AttentionItem item;
     item.q = q_.data();
@@ -148,7 +144,7 @@ class RunnerTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
   const TestShape shape;
-  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam(), 2);
+  const std::unique_ptr<Backend> backend = test_backend(GetParam(), 2);
   backend->reserve({16, shape.n_heads * shape.head_dim, 256, 16, shape.n_heads, shape.n_kv_heads,
                     shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 16);
@@ -185,7 +181,7 @@ TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
 
 TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
   const TestShape shape;
-  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam());
+  const std::unique_ptr<Backend> backend = test_backend(GetParam());
   backend->reserve(
       {1, shape.n_heads * shape.head_dim, 256, 2, shape.n_heads, shape.n_kv_heads, shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 2);
@@ -205,7 +201,7 @@ TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
 TEST_P(RunnerTest, ASparseLayerCostsTheSameAtAnyLength) {
   TestShape shape;
   shape.n_layers = 2;
-  const std::unique_ptr<Backend> backend = testing_support::test_backend(GetParam());
+  const std::unique_ptr<Backend> backend = test_backend(GetParam());
   backend->reserve({1, shape.n_heads * shape.head_dim, 40960, 1, shape.n_heads, shape.n_kv_heads,
                     shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 40960, 1);
@@ -294,4 +290,4 @@ TEST(RunnerDeathTest, PromisesAreChecked) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

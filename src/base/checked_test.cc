@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(CheckedTest, AddsAndMultipliesWithinRange) {
@@ -31,4 +31,4 @@ TEST(CheckedTest, ReportsOverflow) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,7 +8,7 @@
 #include <limits>
 #include <random>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // What a binary16 number is by definition, in double.
@@ -128,4 +128,4 @@ TEST(HalfTest, RandomFloatsRoundToTheNearest) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

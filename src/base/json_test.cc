@@ -7,9 +7,10 @@
 #include <fstream>
 #include <string>
 
-#include "base/error_test_util.h"
+#include "testing/error.h"
+#include "testing/temp_folder.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(JsonTest, ParsesWhatIsWellFormed) {
@@ -62,21 +63,17 @@ TEST(JsonTest, DuplicateKeys) {
 }
 
 TEST(JsonTest, ReadsFiles) {
-  std::string folder = testing::TempDir() + "/json_XXXXXX";
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  std::ofstream(folder + "/config.json") << R"({"hidden_size": 64})";
-  std::ofstream(folder + "/empty.json");
-  std::ofstream(folder + "/cut.json") << R"({"hidden_size": )";
-  EXPECT_EQ(read_json_file(folder + "/config.json")["hidden_size"], 64);
+  const TempFolder folder;
+  const std::string config = folder.write("config.json", R"({"hidden_size": 64})");
+  EXPECT_EQ(read_json_file(config)["hidden_size"], 64);
   const auto expect = [&](ErrorCode code, const std::string& path) {
     expect_error(code, {path}, [&] { read_json_file(path); });
   };
-  expect(ErrorCode::kCorrupt, folder + "/empty.json");
-  expect(ErrorCode::kCorrupt, folder + "/cut.json");
-  expect(ErrorCode::kNotFound, folder + "/absent.json");
-  expect(ErrorCode::kIo, folder);
-  std::filesystem::remove_all(folder);
+  expect(ErrorCode::kCorrupt, folder.write("empty.json", ""));
+  expect(ErrorCode::kCorrupt, folder.write("cut.json", R"({"hidden_size": )"));
+  expect(ErrorCode::kNotFound, folder.file("absent.json"));
+  expect(ErrorCode::kIo, folder.string());
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -11,26 +11,18 @@
 #include <string_view>
 #include <utility>
 
+#include "testing/temp_folder.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::HasSubstr;
 
 class MappedFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/mapped_file_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string write(const std::string& name, std::string_view text) const {
-    const std::string path = folder_ + "/" + name;
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
+    return temp_.write(name, text);
   }
 
   static ErrorCode code_of(const std::string& path) {
@@ -44,7 +36,8 @@ class MappedFileTest : public testing::Test {
     return ErrorCode::kCancelled;
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.string();
 };
 
 std::string_view text_of(const MappedFile& file) {
@@ -102,4 +95,4 @@ TEST_F(MappedFileTest, NamesAFileItMayNotRead) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -13,7 +13,7 @@
 
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 class ThreadPoolTest : public testing::TestWithParam<int> {};
@@ -143,4 +143,4 @@ TEST_F(ThreadsVariableTest, IsObeyedOrRefused) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

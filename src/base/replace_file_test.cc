@@ -7,30 +7,23 @@
 #include <fstream>
 #include <iterator>
 
+#include "testing/temp_folder.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 namespace fs = std::filesystem;
 
 class ReplaceFile : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "tidal_replace_file_test";
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   static std::string read(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  size_t files() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {}));
-  }
-  fs::path folder_;
+  size_t files() const { return temp_.count(); }
+  const TempFolder temp_;
+  const fs::path folder_ = temp_.path();
 };
 
 TEST_F(ReplaceFile, WritesAndOverwrites) {
@@ -56,4 +49,4 @@ TEST_F(ReplaceFile, NamesThePathItCannotWrite) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

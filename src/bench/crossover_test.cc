@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 std::optional<int64_t> of(const std::vector<DepthSpeedup>& speedups) { return crossover(speedups); }
@@ -26,4 +26,4 @@ TEST(Crossover, IsTheFirstDepthOrNone) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -14,9 +14,9 @@
 #include "bench/lockstep.h"
 #include "bench/operator_times.h"
 #include "bench/timing_backend.h"
-#include "engine/model_options.h"
-#include "engine/sampler.h"
 #include "ops/factory/backend_factory.h"
+#include "runtime/model_options.h"
+#include "runtime/sampler.h"
 
 namespace tidal {
 namespace {

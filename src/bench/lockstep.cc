@@ -4,7 +4,7 @@
 #include <random>
 
 #include "base/check.h"
-#include "engine/model_options.h"
+#include "runtime/model_options.h"
 
 namespace tidal {
 namespace {

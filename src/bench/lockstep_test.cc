@@ -5,17 +5,16 @@
 #include <memory>
 #include <vector>
 
-#include "engine/session.h"
 #include "ops/cpu/cpu_backend.h"
+#include "runtime/session.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr int64_t kDepth = 60;
 
-std::shared_ptr<const Model> tiny_model() {
-  return Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
-}
+std::shared_ptr<const Model> tiny_model() { return Model::load(data_path("tiny-llama.gguf")); }
 
 MethodOptions sparse(int32_t correct_every = 0) {
   MethodOptions options;
@@ -126,4 +125,4 @@ TEST_F(LockstepTest, FillReachesTheDepthAndStopsWhenTold) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,8 +8,9 @@
 
 #include "bench/lockstep.h"
 #include "ops/cpu/cpu_backend.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 class TimingBackendTest : public testing::Test {
@@ -41,7 +42,7 @@ class TimingBackendTest : public testing::Test {
     return times;
   }
 
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
   std::unique_ptr<Backend> inner_ = make_cpu_backend(2);
   TimingBackend timing_{*inner_, model_->weights(inner_->weight_layout(), 1)};
   RowsRead rows_;
@@ -101,4 +102,4 @@ TEST_F(TimingBackendTest, NamesQuestsOperations) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -10,9 +10,9 @@
 
 #include "attention/registry.h"
 #include "base/fail.h"
-#include "engine/model_options.h"
-#include "engine/text_model.h"
 #include "eval/model_sum.h"
+#include "runtime/model_options.h"
+#include "runtime/model_text.h"
 
 namespace tidal::cli {
 namespace {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "tidal/error.h"
+#include "tidal/version.h"
 
 namespace tidal::cli {
 namespace {

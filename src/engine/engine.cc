@@ -9,12 +9,12 @@
 #include "base/check.h"
 #include "base/fail.h"
 #include "base/parallel.h"
-#include "engine/model_options.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
-#include "engine/text_model.h"
 #include "model/decoder.h"
 #include "ops/factory/backend_factory.h"
+#include "runtime/model_options.h"
+#include "runtime/model_text.h"
 
 namespace tidal {
 namespace {

@@ -13,8 +13,10 @@
 #include <thread>
 
 #include "files/gguf.h"
+#include "testing/paths.h"
+#include "testing/temp_folder.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::AllOf;
@@ -22,7 +24,7 @@ using testing::HasSubstr;
 
 EngineOptions options(int32_t max_sequences = 4, int32_t threads = 2) {
   EngineOptions options;
-  options.model = TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf";
+  options.model = data_path("tiny-llama.gguf");
   options.threads = threads;
   options.context_size = 1024;
   options.max_sequences = max_sequences;
@@ -302,9 +304,8 @@ class DamagedModel {
     std::ifstream in(options().model, std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
     damage(bytes, file);
-    std::ofstream(path_, std::ios::binary) << bytes;
+    path_ = folder_.write("damaged.gguf", bytes);
   }
-  ~DamagedModel() { std::filesystem::remove(path_); }
   EngineOptions engine_options() const {
     EngineOptions damaged = options();
     damaged.model = path_;
@@ -312,7 +313,8 @@ class DamagedModel {
   }
 
  private:
-  const std::string path_ = fmt::format("{}/damaged-{}.gguf", testing::TempDir(), ::getpid());
+  const TempFolder folder_;
+  std::string path_;
 };
 
 TEST(Engine, LogitsThatAreNotNumbersEndTheRequest) {
@@ -349,4 +351,4 @@ TEST(Engine, AnUnreadableChatTemplateLeavesPlainPrompts) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

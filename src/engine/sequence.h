@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "attention/method.h"
-#include "engine/sampler.h"
 #include "engine/stop_matcher.h"
 #include "kv/sequence_kv.h"
+#include "runtime/sampler.h"
 #include "text/tokenizer.h"
 #include "tidal/engine.h"
 

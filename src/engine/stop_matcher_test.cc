@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(StopMatcher, PassesTextWithoutStops) {
@@ -44,4 +44,4 @@ TEST(StopMatcher, OverlappingBeginnings) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

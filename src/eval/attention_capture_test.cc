@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/session.h"
+#include "runtime/session.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(AttentionCapture, ArithmeticOfSetsAndMass) {
@@ -43,7 +44,7 @@ struct Seen {
 using SeenAt = std::map<std::pair<int64_t, int32_t>, Seen>;  // by position and layer
 
 SeenAt capture(const CaptureOptions& options, int32_t chunk, const std::string& backend = "cpu") {
-  static const auto model = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  static const auto model = Model::load(data_path("tiny-llama.gguf"));
   EngineOptions engine;
   engine.threads = 1;
   engine.prefill_chunk = chunk;
@@ -141,4 +142,4 @@ TEST(AttentionCapture, OutputIsTheAttentionOfTheSamePosition) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -6,8 +6,8 @@
 #include "base/check.h"
 #include "base/fail.h"
 #include "base/parallel.h"
-#include "engine/model_options.h"
 #include "ops/factory/backend_factory.h"
+#include "runtime/model_options.h"
 
 namespace tidal {
 namespace {

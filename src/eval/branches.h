@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "attention/method.h"
-#include "engine/session.h"
 #include "kv/sequence_kv.h"
 #include "model/decoder.h"
+#include "runtime/session.h"
 #include "tidal/options.h"
 
 namespace tidal {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "attention/registry.h"
-#include "engine/session.h"
 #include "eval/mass_meter.h"
+#include "runtime/session.h"
 
 namespace tidal {
 namespace {

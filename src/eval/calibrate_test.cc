@@ -6,9 +6,10 @@
 #include <map>
 #include <string>
 
+#include "testing/paths.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::ElementsAre;
@@ -67,7 +68,7 @@ class CalibrateRun : public testing::Test {
                       {questions(55)}},
                      wanted, report);
   }
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };
 
 TEST_F(CalibrateRun, KeepsTheBestOfAll) {
@@ -122,4 +123,4 @@ TEST_F(CalibrateRun, AReportThatThrowsEndsIt) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

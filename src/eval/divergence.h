@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "attention/method.h"
-#include "engine/session.h"
 #include "eval/branches.h"
+#include "runtime/session.h"
 
 namespace tidal {
 

@@ -7,8 +7,9 @@
 
 #include "attention/registry.h"
 #include "eval/perplexity.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 std::vector<float> logs(std::vector<double> probabilities, double shift = 0) {
@@ -85,7 +86,7 @@ class DivergenceRun : public testing::Test {
     for (int32_t i = 0; i < 120; ++i) ids.push_back(3 + (i * i + i / 7) % 200);
     return ids;
   }
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };
 
 TEST_F(DivergenceRun, EveryMethodGivesWhatItGivesAlone) {
@@ -151,4 +152,4 @@ TEST_F(DivergenceRun, StopsWhenTold) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <random>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::ElementsAre;
@@ -104,4 +104,4 @@ TEST(LayerChoice, MixesByWeight) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

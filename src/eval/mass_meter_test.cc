@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // Two layers, two query heads on one KV head, six rows.
@@ -63,4 +63,4 @@ TEST(MassMeter, PositionsCountAlike) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "attention/method.h"
-#include "engine/session.h"
 #include "eval/branches.h"
 #include "eval/needle_prompt.h"
+#include "runtime/session.h"
 #include "text/tokenizer.h"
 
 namespace tidal {

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/fail.h"
-#include "engine/text_model.h"
+#include "runtime/model_text.h"
 
 namespace tidal {
 namespace {

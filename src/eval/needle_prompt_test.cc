@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "attention/registry.h"
-#include "base/error_test_util.h"
-#include "engine/text_model.h"
 #include "eval/needle.h"
+#include "runtime/model_text.h"
+#include "testing/error.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 class NeedlePromptsTest : public testing::Test {
@@ -26,7 +27,7 @@ class NeedlePromptsTest : public testing::Test {
   static std::string text(const NeedlePrompts& from, const NeedlePrompt& prompt) {
     return from.tokenizer().decode(prompt.tokens, /*keep_special=*/true);
   }
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };
 
 TEST_F(NeedlePromptsTest, AreExactlyAsLongAsAsked) {
@@ -138,4 +139,4 @@ TEST_F(NeedlePromptsTest, AnswersDoNotDependOnWhoElseIsAsked) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

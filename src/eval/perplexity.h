@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/session.h"
+#include "runtime/session.h"
 #include "tidal/engine.h"
 
 namespace tidal {

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <vector>
 
-namespace tidal {
+#include "testing/paths.h"
+
+namespace tidal::test {
 namespace {
 
 TEST(Perplexity, LogProbabilityIsLogSoftmax) {
@@ -46,7 +48,7 @@ class PerplexityRun : public testing::Test {
     for (int32_t i = 0; i < 120; ++i) ids.push_back(3 + (i * i + i / 7) % 200);
     return ids;
   }
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };
 
 TEST_F(PerplexityRun, ABudgetThatHoldsEverythingIsFullAttention) {
@@ -69,4 +71,4 @@ TEST_F(PerplexityRun, SparseReadsLessAndDiffers) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -3,18 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/text_model.h"
 #include "model/model.h"
+#include "runtime/model_text.h"
+#include "testing/paths.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::HasSubstr;
 
 class ProbeTest : public testing::Test {
  protected:
-  std::shared_ptr<const Model> model_ = Model::load(TIDAL_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
   Tokenizer tokenizer_ = load_tokenizer(*model_);
   std::optional<ChatTemplate> chat_template_ = load_chat_template(*model_, tokenizer_);
   Asker asker_{tokenizer_, chat_template_, control_token_names(tokenizer_)};
@@ -110,4 +111,4 @@ TEST_F(ProbeTest, NamesTheLineThatIsNoPrompt) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // Two heads that share one KV head, three layers, four rows.
@@ -92,4 +92,4 @@ TEST(Recall, CosineOfNeighbours) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -13,11 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/error_test_util.h"
 #include "files/gguf.h"
-#include "files/gguf_test_writer.h"
+#include "files/gguf_writer_test_util.h"
+#include "testing/error.h"
+#include "testing/temp_folder.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using Writer = GgufTestWriter;
@@ -306,13 +307,8 @@ TEST(GgufHostileTest, LiesTakeNoMemory) {
 
 class GgufPathTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/gguf_path_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.string();
 };
 
 TEST_F(GgufPathTest, EachNamesThePath) {
@@ -340,4 +336,4 @@ TEST_F(GgufPathTest, EachNamesThePath) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -12,17 +12,18 @@
 #include <utility>
 #include <vector>
 
-#include "base/error_test_util.h"
 #include "base/quote.h"
-#include "files/gguf_test_writer.h"
+#include "files/gguf_writer_test_util.h"
+#include "testing/error.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const std::string kFolder = std::string(TIDAL_SOURCE_DIR) + "/tests/data/files/";
+const std::string kFolder = data_path("files/");
 
 // Both versions of the file that tests/fixtures/make_file_fixtures.py writes.
 class GgufFixtureTest : public testing::TestWithParam<int> {
@@ -196,8 +197,7 @@ TEST(GgufTest, EmptyStringsArraysAndScalarsAreFine) {
 
 // Real files, where the machine has them.
 TEST(GgufTest, ReadsTheVocabulariesOfOtherTools) {
-  const std::filesystem::path folder =
-      std::filesystem::path(TIDAL_SOURCE_DIR) / "../shared/data/tokenizers";
+  const std::filesystem::path folder = std::filesystem::path(shared_path("tokenizers"));
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
   int n_files = 0;
   for (const auto& item : std::filesystem::directory_iterator(folder)) {
@@ -261,4 +261,4 @@ TEST(ModelFileTest, QuotesWhatAFileSays) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

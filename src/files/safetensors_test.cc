@@ -15,15 +15,17 @@
 #include <utility>
 #include <vector>
 
-#include "base/error_test_util.h"
+#include "testing/error.h"
+#include "testing/paths.h"
+#include "testing/temp_folder.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const std::string kFolder = std::string(TIDAL_SOURCE_DIR) + "/tests/data/files/";
+const std::string kFolder = data_path("files/");
 
 std::vector<float> values_of(const TensorInfo* tensor) {
   if (tensor == nullptr) return {};
@@ -203,13 +205,6 @@ TEST(SafetensorsHostileTest, UnknownTypesCannotBeVerified) {
 
 class SafetensorsFolderTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/safetensors_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   void write(const std::string& name, std::string_view text) const {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
   }
@@ -225,7 +220,8 @@ class SafetensorsFolderTest : public testing::Test {
     expect_error(code, parts, [&] { SafetensorsFolder::open(folder_); });
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.string();
 };
 
 TEST_F(SafetensorsFolderTest, SaysWhatIsMissing) {
@@ -297,12 +293,11 @@ TEST_F(SafetensorsFolderTest, PrefersTheSingleFile) {
 
 // A real checkpoint, where the machine has it.
 TEST(SafetensorsTest, ReadsACheckpointOfAnotherTool) {
-  const std::string folder =
-      std::string(TIDAL_SOURCE_DIR) + "/../shared/data/models/tinystories-656k";
+  const std::string folder = shared_path("models/tinystories-656k");
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
   const auto checkpoint = SafetensorsFolder::open(folder);
   EXPECT_THAT(checkpoint.find_tensor("lm_head.weight")->shape, ElementsAre(2048, 128));
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,7 +8,7 @@
 
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr KvLayout kMixed = {3, 2, 8, DType::kF32, DType::kBF16};
@@ -144,4 +144,4 @@ TEST(PagePool, AnEmptyPoolHasNothingToGive) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

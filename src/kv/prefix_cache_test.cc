@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 class PrefixCacheTest : public testing::Test {
@@ -62,4 +62,4 @@ TEST_F(PrefixCacheTest, DropsTheOldestFirst) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr KvLayout kLayout = {2, 1, 8, DType::kF32, DType::kF16};
@@ -236,4 +236,4 @@ TEST_P(SequenceKvRandom, BehavesLikeAVector) {
 INSTANTIATE_TEST_SUITE_P(Seeds, SequenceKvRandom, testing::Values(1, 2, 3));
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

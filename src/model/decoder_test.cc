@@ -12,6 +12,7 @@
 #include "model/model_test_util.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/reference/reference_backend.h"
+#include "testing/allocations/allocation_counter.h"
 
 namespace tidal::test {
 namespace {

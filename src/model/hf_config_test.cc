@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/error_test_util.h"
+#include "testing/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using nlohmann::json;
@@ -154,4 +154,4 @@ TEST(HfConfig, WrongFieldsAreNamed) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

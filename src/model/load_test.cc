@@ -6,13 +6,14 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/error_test_util.h"
-#include "files/gguf_test_writer.h"
+#include "files/gguf_writer_test_util.h"
 #include "model/gguf_config.h"
 #include "model/model_test_util.h"
 #include "model/weight_loader.h"
+#include "testing/error.h"
+#include "testing/temp_folder.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // The smallest llama, with every field open to change.
@@ -160,13 +161,9 @@ TEST(LoadGguf, VocabularyOnlyFilesSaySo) {
 class LoadFolder : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::path(testing::TempDir()) / ("tidal_load_" + std::to_string(::getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::copy(test::data_path("models/qwen2"), folder_);
+    std::filesystem::copy(data_path("models/qwen2"), folder_);
     config_ = read_json_file((folder_ / "config.json").string());
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::shared_ptr<const Model> load() {
     std::filesystem::remove(folder_ / "config.json");
@@ -182,7 +179,8 @@ class LoadFolder : public testing::Test {
     config_ = before;
   }
 
-  std::filesystem::path folder_;
+  const TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path() / "model";
   nlohmann::json config_;
 };
 
@@ -211,14 +209,14 @@ TEST_F(LoadFolder, MissingFilesAreNamed) {
 }
 
 TEST(Model, OverridesRope) {
-  const auto model = Model::load(test::data_path("models/llama3.gguf"),
-                                 {.scaling = RopeScaling::kYarn, .scale = 2.0});
+  const auto model =
+      Model::load(data_path("models/llama3.gguf"), {.scaling = RopeScaling::kYarn, .scale = 2.0});
   EXPECT_EQ(model->config().rope.scaling, RopeScaling::kYarn);
   EXPECT_TRUE(model->config().rope.factors.empty());
 }
 
 TEST(Model, CountsBytes) {
-  const auto model = Model::load(test::data_path("models/qwen2"));
+  const auto model = Model::load(data_path("models/qwen2"));
   const size_t layer = 4 * 48 * 48 + 3 * 48 * 56 + 3 * 48 + 2 * 48;
   EXPECT_EQ(model->weight_bytes(), 4 * (64 * 48 + 48 + 2 * layer));
   EXPECT_EQ(model->step_weight_bytes(), model->weight_bytes() + 4 * 48);
@@ -243,4 +241,4 @@ TEST(Model, RandomShapes) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -16,30 +16,9 @@
 #include "kv/sequence_kv.h"
 #include "model/decoder.h"
 #include "model/model.h"
+#include "testing/paths.h"
 
 namespace tidal::test {
-
-inline std::string data_path(const std::string& name) {
-  return std::string(TIDAL_SOURCE_DIR) + "/tests/data/" + name;
-}
-inline std::string shared_model(const std::string& name) {
-  return std::string(TIDAL_SOURCE_DIR) + "/../shared/data/models/" + name;
-}
-inline std::string smollm2_path() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const std::string folder = cache != nullptr && *cache != '\0'
-                                 ? std::string(cache)
-                                 : std::string(home == nullptr ? "" : home) + "/.cache";
-  return folder + "/tidal/SmolLM2-135M-Instruct.Q4_1.gguf";
-}
-
-#define TIDAL_SKIP_WITHOUT(path)                     \
-  do {                                               \
-    if (!std::filesystem::exists(path)) {            \
-      GTEST_SKIP() << "needs a model at " << (path); \
-    }                                                \
-  } while (false)
 
 struct FixtureRow {
   int64_t position = 0;
@@ -110,8 +89,5 @@ std::vector<std::vector<float>> split_rows(const std::vector<float>& logits, int
 
 // K and V rows [first, last) of a layer as floats: [rows, 2, n_kv_heads * head_dim].
 std::vector<float> cache_rows(const SequenceKv& kv, int32_t layer, int64_t first, int64_t last);
-
-// Calls of operator new in this program so far.
-int64_t allocation_count();
 
 }  // namespace tidal::test

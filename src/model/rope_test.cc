@@ -5,17 +5,17 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/error_test_util.h"
 #include "base/json.h"
 #include "model/hf_config.h"
 #include "model/model_test_util.h"
+#include "testing/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // tests/fixtures/make_rope_fixtures.py; transformers computes in float32.
 TEST(Rope, FrequenciesAreThoseOfTransformers) {
-  const nlohmann::json cases = read_json_file(test::data_path("rope/frequencies.json"));
+  const nlohmann::json cases = read_json_file(data_path("rope/frequencies.json"));
   ASSERT_GE(cases.size(), 10u);
   for (const nlohmann::json& one : cases) {
     SCOPED_TRACE(one.at("config").at("rope_scaling").dump());
@@ -105,4 +105,4 @@ TEST(RopeOverride, ErrorsNameTheOption) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

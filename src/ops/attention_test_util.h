@@ -11,7 +11,7 @@
 #include "ops/backend_test_util.h"
 #include "ops/selection_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 
 struct AttentionShape {
   int32_t n_heads = 1;
@@ -165,4 +165,4 @@ inline NaiveAttention naive_attention(const TestCache& cache, int32_t kv_head, c
   return result;
 }
 
-}  // namespace tidal
+}  // namespace tidal::test

@@ -1,43 +1,9 @@
 // No operation allocates once reserve() has seen the largest shapes.
-//
-// Counts calls of operator new, from any thread, in the whole test program. Not inlined, lest the
-// compiler take malloc and delete for a mismatched pair.
-
-#include <atomic>
-#include <cstdlib>
 
 #include "ops/attention_test_util.h"
+#include "testing/allocations/allocation_counter.h"
 
-namespace {
-
-std::atomic<int64_t> g_allocations{0};
-
-void* counted(void* memory) {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t n) { return counted(std::malloc(n == 0 ? 1 : n)); }
-[[gnu::noinline]] void* operator new(size_t n, const std::nothrow_t&) noexcept {
-  return ::operator new(n);
-}
-[[gnu::noinline]] void* operator new(size_t n, std::align_val_t alignment) {
-  const auto a = static_cast<size_t>(alignment);
-  return counted(std::aligned_alloc(a, (n + a) / a * a));
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr AttentionShape kShape{9, 3, 64, DType::kF16, DType::kF16};
@@ -48,9 +14,9 @@ constexpr int64_t kRows = kSequences + kChunk;
 
 template <typename Operation>
 int64_t allocations(Operation&& operation) {
-  const int64_t before = g_allocations.load();
+  const int64_t before = allocation_count();
   operation();
-  return g_allocations.load() - before;
+  return allocation_count() - before;
 }
 
 class AllocationTest : public BackendTest {
@@ -181,4 +147,4 @@ TEST_P(AllocationTest, TopK) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

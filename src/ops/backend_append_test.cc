@@ -3,7 +3,7 @@
 #include "base/half.h"
 #include "ops/attention_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 void round_row(DType type, std::vector<float>& row) {
@@ -119,4 +119,4 @@ TEST_P(AppendTest, FillsManySequencesInOneCall) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

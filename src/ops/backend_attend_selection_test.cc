@@ -4,7 +4,7 @@
 
 #include "ops/attention_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr double kTolerance = 5e-5;
@@ -291,4 +291,4 @@ TEST_P(AttendSelectionTest, RolesMixInOneCall) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

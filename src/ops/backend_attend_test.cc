@@ -2,7 +2,7 @@
 
 #include "ops/attention_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr double kTolerance = 5e-5;
@@ -241,4 +241,4 @@ TEST_P(AttendTest, StaysFiniteForExtremeScores) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

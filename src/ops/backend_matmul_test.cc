@@ -4,7 +4,7 @@
 
 #include "ops/backend_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr DType kAllTypes[] = {
@@ -255,4 +255,4 @@ TEST_P(MatmulTest, GivesTheSameBitsForAnyNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -4,7 +4,7 @@
 
 #include "ops/backend_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr double kTolerance = 1e-5;
@@ -177,4 +177,4 @@ TEST_P(PointwiseTest, SwigluStandsExtremeGates) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

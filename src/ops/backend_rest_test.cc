@@ -2,7 +2,7 @@
 
 #include "ops/attention_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr double kTolerance = 5e-5;
@@ -163,4 +163,4 @@ TEST_P(RestTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

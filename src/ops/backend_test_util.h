@@ -19,7 +19,7 @@
 #include "ops/factory/backend_factory.h"
 #include "tensor/panels.h"
 
-namespace tidal {
+namespace tidal::test {
 
 inline constexpr int kThreadCounts[] = {1, 2, 3, 5};
 
@@ -79,8 +79,8 @@ inline int64_t first_difference(std::span<const float> a, std::span<const float>
   return -1;
 }
 
-#define EXPECT_SAME_BITS(a, b) EXPECT_EQ(::tidal::first_difference(a, b), -1)
-#define ASSERT_SAME_BITS(a, b) ASSERT_EQ(::tidal::first_difference(a, b), -1)
+#define EXPECT_SAME_BITS(a, b) EXPECT_EQ(::tidal::test::first_difference(a, b), -1)
+#define ASSERT_SAME_BITS(a, b) ASSERT_EQ(::tidal::test::first_difference(a, b), -1)
 
 // The largest |actual - expected|, as a share of the root mean square of what is expected.
 inline double relative_error(std::span<const float> actual, std::span<const double> expected) {
@@ -93,4 +93,4 @@ inline double relative_error(std::span<const float> actual, std::span<const doub
   return largest / std::sqrt(squares / static_cast<double>(expected.size()) + 1e-30);
 }
 
-}  // namespace tidal
+}  // namespace tidal::test

@@ -4,7 +4,7 @@
 
 #include "ops/attention_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr HeadScope kScopes[] = {HeadScope::kQueryHead, HeadScope::kKvHead, HeadScope::kAll};
@@ -332,4 +332,4 @@ TEST_P(TopKTest, AnItemGivesWhatItGivesAloneForAnyNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -11,7 +11,7 @@
 
 #include "ops/selection.h"
 
-namespace tidal {
+namespace tidal::test {
 
 // A Selection and its memory.
 class TestSelection {
@@ -68,4 +68,4 @@ inline std::vector<int32_t> random_list(int64_t n, int64_t count, uint32_t seed)
   return rows;
 }
 
-}  // namespace tidal
+}  // namespace tidal::test

@@ -7,7 +7,7 @@
 
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(BufferTest, IsZeroedAlignedAndMovable) {
@@ -39,4 +39,4 @@ TEST(BufferTest, MoreThanTheAddressSpaceIsAnError) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

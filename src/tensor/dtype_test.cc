@@ -13,16 +13,16 @@
 
 #include "tensor/formats/k_scales.h"
 #include "tensor/formats/q4_k.h"
+#include "testing/paths.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 // tests/data/formats/NAME.bin, as tests/fixtures/make_format_fixtures.py describes it.
 class Fixture {
  public:
   explicit Fixture(DType type) {
-    const std::string path = std::string(TIDAL_SOURCE_DIR) + "/tests/data/formats/" +
-                             std::string(dtype_name(type)) + ".bin";
+    const std::string path = data_path("formats/") + std::string(dtype_name(type)) + ".bin";
     std::ifstream file(path, std::ios::binary);
     EXPECT_TRUE(file.good()) << path;
     rest_.assign(std::istreambuf_iterator<char>(file), {});
@@ -198,4 +198,4 @@ TEST(KScalesTest, ExactValuesStayExact) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

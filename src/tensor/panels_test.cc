@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 constexpr DType kAllTypes[] = {
@@ -109,4 +109,4 @@ TEST_P(Panels, PutTheFieldsOfSixteenRowsSideBySideAndBack) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

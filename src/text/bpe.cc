@@ -1,8 +1,8 @@
 #include "text/bpe.h"
 
 #include "base/fail.h"
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/utf8.h"
 #include "text/word_cache.h"
 
 namespace tidal {

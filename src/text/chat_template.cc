@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/fail.h"
-#include "text/jinja_run.h"
+#include "jinja/run.h"
 
 namespace tidal {
 namespace {

@@ -19,8 +19,8 @@
 #include <string_view>
 #include <vector>
 
-#include "text/jinja.h"
-#include "text/jinja_text.h"
+#include "jinja/jinja.h"
+#include "jinja/text.h"
 
 namespace tidal {
 

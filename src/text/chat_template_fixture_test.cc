@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "testing/paths.h"
 #include "text/chat_template.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
-const std::string kFolder = TIDAL_SOURCE_DIR "/tests/data/chat/";
+const std::string kFolder = data_path("chat/");
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -73,4 +74,4 @@ INSTANTIATE_TEST_SUITE_P(All, ChatFixture, testing::ValuesIn(fixture_names()),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

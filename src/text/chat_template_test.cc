@@ -9,9 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "testing/paths.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using testing::ElementsAre;
@@ -19,8 +20,7 @@ using testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
 std::string template_source(const std::string& name) {
-  std::ifstream file(TIDAL_SOURCE_DIR "/tests/data/chat/templates/" + name + ".jinja",
-                     std::ios::binary);
+  std::ifstream file(data_path("chat/templates/") + name + ".jinja", std::ios::binary);
   EXPECT_TRUE(file) << name;
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -161,4 +161,4 @@ TEST(ChatTemplate, IsSharedByThreads) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

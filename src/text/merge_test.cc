@@ -8,7 +8,7 @@
 #include "text/merge_table.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using Rules = std::map<std::pair<int32_t, int32_t>, Merge>;
@@ -80,4 +80,4 @@ TEST(MergeTable, FindsWhatWasInserted) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

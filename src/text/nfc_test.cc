@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 TEST(Nfc, ComposesAndOrders) {
@@ -24,4 +24,4 @@ TEST(Nfc, LeavesBadBytesAlone) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -5,10 +5,10 @@
 
 #include <set>
 
-#include "text/tokenizer_test_support.h"
+#include "text/tokenizer_test_util.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -110,7 +110,7 @@ TEST(PreTokenizer, OneMegabyteRunsAreLinearForEveryPattern) {
       while (text.size() < kSize) text += unit;
       text += "x";
       std::vector<std::string_view> pieces;
-      testing::expect_near_linear(text, name + " on " + unit, [&](std::string_view part) {
+      expect_near_linear(text, name + " on " + unit, [&](std::string_view part) {
         pieces.clear();
         pre_tokenizer.split(part, &pieces);
       });
@@ -141,4 +141,4 @@ TEST(PreTokenizer, LongRunsUnderGroupsSplitRightOrSayWhyNot) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

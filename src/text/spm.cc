@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/fail.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/word_cache.h"
 
 namespace tidal {

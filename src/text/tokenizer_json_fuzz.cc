@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/utf8.h"
 #include "text/tokenizer_json.h"
-#include "text/utf8.h"
 #include "tidal/error.h"
 
 namespace {

@@ -5,17 +5,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text/tokenizer_test_support.h"
+#include "text/tokenizer_test_util.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-using testing::read_text;
-using testing::shared_data;
-using testing::test_data;
 
 Tokenizer load(const std::string& path, const std::string& config = "") {
   return Tokenizer::create(read_tokenizer_json(read_text(path), config, path));
@@ -23,7 +20,7 @@ Tokenizer load(const std::string& path, const std::string& config = "") {
 
 // Every text of a fixture encodes as the tokenizers library encodes it.
 void expect_fixture(const Tokenizer& tokenizer, const std::string& name) {
-  const json fixture = json::parse(read_text(test_data("text/tokenizer_" + name + ".json")));
+  const json fixture = json::parse(read_text(data_path("text/tokenizer_" + name + ".json")));
   ASSERT_GT(fixture["cases"].size(), 40u);
   for (const json& test : fixture["cases"]) {
     const auto text = test["text"].get<std::string>();
@@ -35,25 +32,25 @@ void expect_fixture(const Tokenizer& tokenizer, const std::string& name) {
 }
 
 TEST(TokenizerJson, TinyByteLevelMatchesTheOracle) {
-  expect_fixture(load(test_data("text/tiny_bpe_tokenizer.json")), "tiny_bpe");
+  expect_fixture(load(data_path("text/tiny_bpe_tokenizer.json")), "tiny_bpe");
 }
 
 TEST(TokenizerJson, TinyNormalizedMatchesTheOracle) {
-  expect_fixture(load(test_data("text/tiny_nfc_tokenizer.json")), "tiny_nfc");
+  expect_fixture(load(data_path("text/tiny_nfc_tokenizer.json")), "tiny_nfc");
 }
 
 TEST(TokenizerJson, TinySentencePieceMatchesTheOracle) {
-  expect_fixture(load(test_data("text/tiny_spm_tokenizer.json")), "tiny_spm");
+  expect_fixture(load(data_path("text/tiny_spm_tokenizer.json")), "tiny_spm");
 }
 
 TEST(TokenizerJson, SmolLm2MatchesTheOracle) {
-  const std::string path = shared_data("tokenizers/smollm2-tokenizer.json");
+  const std::string path = shared_path("tokenizers/smollm2-tokenizer.json");
   TIDAL_SKIP_WITHOUT(path);
   expect_fixture(load(path), "smollm2");
 }
 
 TEST(TokenizerJson, TinyStoriesMatchesTheOracle) {
-  const std::string folder = shared_data("models/tinystories-656k/");
+  const std::string folder = shared_path("models/tinystories-656k/");
   TIDAL_SKIP_WITHOUT(folder + "tokenizer.json");
   const Tokenizer tokenizer =
       load(folder + "tokenizer.json", read_text(folder + "tokenizer_config.json"));
@@ -64,7 +61,7 @@ TEST(TokenizerJson, TinyStoriesMatchesTheOracle) {
 }
 
 json tiny(const std::string& name = "tiny_bpe") {
-  return json::parse(read_text(test_data("text/" + name + "_tokenizer.json")));
+  return json::parse(read_text(data_path("text/" + name + "_tokenizer.json")));
 }
 
 std::string error_of(const std::string& text, const std::string& config = "",
@@ -88,7 +85,7 @@ std::string error_with(const std::string& pointer, const json& value,
 }
 
 TEST(TokenizerJson, SpecialTokensKeepTheirKinds) {
-  const Tokenizer tokenizer = load(test_data("text/tiny_bpe_tokenizer.json"));
+  const Tokenizer tokenizer = load(data_path("text/tiny_bpe_tokenizer.json"));
   EXPECT_EQ(tokenizer.bos(), 0);
   EXPECT_TRUE(tokenizer.adds_bos());
   EXPECT_TRUE(tokenizer.is_control(1));
@@ -203,4 +200,4 @@ TEST(TokenizerJson, BrokenJsonIsAnError) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

@@ -8,12 +8,12 @@
 #include <random>
 #include <thread>
 
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/tokenizer_test_support.h"
-#include "text/utf8.h"
+#include "text/tokenizer_test_util.h"
 #include "tidal/error.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -346,4 +346,4 @@ TEST(StreamDecoder, KeepsTheLeadingSpaceUnlessATextBegins) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

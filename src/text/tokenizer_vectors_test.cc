@@ -3,14 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text/tokenizer_test_support.h"
+#include "text/tokenizer_test_util.h"
 
-namespace tidal {
+namespace tidal::test {
 namespace {
-
-using testing::exists;
-using testing::read_text;
-using testing::shared_data;
 
 std::vector<std::string> read_inputs(const std::string& path) {
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -36,16 +32,15 @@ std::vector<std::vector<TokenId>> read_outputs(const std::string& path) {
 }
 
 std::string vocabulary_path(const std::string& name) {
-  return shared_data("tokenizers/ggml-vocab-" + name + ".gguf");
+  return shared_path("tokenizers/ggml-vocab-" + name + ".gguf");
 }
 
 class TokenizerVectors : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerVectors, MatchExactly) {
   TIDAL_SKIP_WITHOUT(vocabulary_path(GetParam()));
-  const Tokenizer tokenizer =
-      Tokenizer::create(testing::read_gguf_vocabulary(vocabulary_path(GetParam())));
-  const std::string stem = shared_data(std::string("tokenizers/vectors/") + GetParam());
+  const Tokenizer tokenizer = Tokenizer::create(read_gguf_vocabulary(vocabulary_path(GetParam())));
+  const std::string stem = shared_path(std::string("tokenizers/vectors/") + GetParam());
   const auto inputs = read_inputs(stem + ".inp");
   const auto outputs = read_outputs(stem + ".out");
   ASSERT_EQ(inputs.size(), 46u);
@@ -84,23 +79,21 @@ std::string varied_text(size_t bytes) {
 
 TEST_P(TokenizerVectors, OneMegabyteTakesNearLinearTime) {
   TIDAL_SKIP_WITHOUT(vocabulary_path(GetParam()));
-  const Tokenizer tokenizer =
-      Tokenizer::create(testing::read_gguf_vocabulary(vocabulary_path(GetParam())));
+  const Tokenizer tokenizer = Tokenizer::create(read_gguf_vocabulary(vocabulary_path(GetParam())));
   constexpr size_t kSize = 1 << 20;
   for (const std::string& text :
        {varied_text(kSize), repeat("It was the best of times, it was the worst of times.\n", kSize),
         repeat("abcdefghijklmnopqrstuvwxyz", kSize), repeat("中", kSize), repeat(" ", kSize)}) {
     std::vector<TokenId> ids;
-    testing::expect_near_linear(text, text.substr(0, 60), [&](std::string_view part) {
-      ids = tokenizer.encode(part, false, false);
-    });
+    expect_near_linear(text, text.substr(0, 60),
+                       [&](std::string_view part) { ids = tokenizer.encode(part, false, false); });
     EXPECT_TRUE(tokenizer.decode(ids, true) == text);
   }
 }
 
 // The vocabulary comes as Qwen2.5's vocab.json and merges.txt; its vectors are those of qwen2.
 TEST(TokenizerVectorsQwen2, MatchExactly) {
-  const std::string folder = shared_data("tokenizers/");
+  const std::string folder = shared_path("tokenizers/");
   TIDAL_SKIP_WITHOUT(folder + "qwen2.5-vocab.json");
   TokenizerData data;
   data.model = "gpt2";
@@ -113,8 +106,8 @@ TEST(TokenizerVectorsQwen2, MatchExactly) {
     if (!line.empty() && !line.starts_with("#version")) data.merges.push_back(line);
   }
   const Tokenizer tokenizer = Tokenizer::create(data);
-  const auto inputs = read_inputs(shared_data("tokenizers/vectors/qwen2.inp"));
-  const auto outputs = read_outputs(shared_data("tokenizers/vectors/qwen2.out"));
+  const auto inputs = read_inputs(shared_path("tokenizers/vectors/qwen2.inp"));
+  const auto outputs = read_outputs(shared_path("tokenizers/vectors/qwen2.out"));
   ASSERT_EQ(inputs.size(), 46u);
   ASSERT_EQ(outputs.size(), inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -123,8 +116,7 @@ TEST(TokenizerVectorsQwen2, MatchExactly) {
   }
   data.normalize_nfc = true;  // as its tokenizer.json has it
   const Tokenizer normalizing = Tokenizer::create(data);
-  const auto fixture =
-      nlohmann::json::parse(read_text(testing::test_data("text/tokenizer_qwen2.5.json")));
+  const auto fixture = nlohmann::json::parse(read_text(data_path("text/tokenizer_qwen2.5.json")));
   for (const auto& test : fixture["cases"]) {
     const auto text = test["text"].get<std::string>();
     EXPECT_EQ(normalizing.encode(text, false, false), test["ids"].get<std::vector<TokenId>>())
@@ -141,9 +133,8 @@ TEST(TokenizerVectorsSmolLm2, GgufMatchesTheOracle) {
                         : std::string(home != nullptr ? home : "") + "/.cache") +
       "/tidal/SmolLM2-135M-Instruct.Q4_1.gguf";
   TIDAL_SKIP_WITHOUT(path);
-  const Tokenizer tokenizer = Tokenizer::create(testing::read_gguf_vocabulary(path));
-  const auto fixture =
-      nlohmann::json::parse(read_text(testing::test_data("text/tokenizer_smollm2.json")));
+  const Tokenizer tokenizer = Tokenizer::create(read_gguf_vocabulary(path));
+  const auto fixture = nlohmann::json::parse(read_text(data_path("text/tokenizer_smollm2.json")));
   for (const auto& test : fixture["cases"]) {
     const auto text = test["text"].get<std::string>();
     EXPECT_EQ(tokenizer.encode(text, false, false), test["ids"].get<std::vector<TokenId>>())
@@ -159,4 +150,4 @@ TEST(TokenizerVectorsSmolLm2, GgufMatchesTheOracle) {
 }
 
 }  // namespace
-}  // namespace tidal
+}  // namespace tidal::test

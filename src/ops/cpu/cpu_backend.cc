@@ -1,10 +1,10 @@
 #include "ops/cpu/cpu_backend.h"
 
 #include "base/parallel.h"
-#include "ops/cpu/attention_kernels.h"
-#include "ops/cpu/attention_scratch.h"
-#include "ops/cpu/elementwise_kernels.h"
-#include "ops/cpu/matmul_kernels.h"
+#include "ops/cpu/attention/attention_kernels.h"
+#include "ops/cpu/attention/attention_scratch.h"
+#include "ops/cpu/matmul/matmul_kernels.h"
+#include "ops/cpu/pointwise/pointwise_kernels.h"
 #include "ops/cpu/target.h"
 
 namespace tidal {

@@ -1,0 +1,44 @@
+// The oracle: every layer but the full ones scores all rows and reads its own top K. No method that
+// reads K rows can pick better by score; it saves nothing (all of K is read first) and is the upper
+// bound to compare with.
+
+#include <array>
+
+#include "attention/methods/planned_method.h"
+
+namespace tidal {
+namespace {
+
+constexpr std::array<std::string_view, 7> kKeys = {"full",  "budget", "scope",  "pool",
+                                                   "sinks", "recent", "correct"};
+
+class OracleMethod final : public PlannedMethod {
+ public:
+  explicit OracleMethod(const MethodContext& context) : PlannedMethod("oracle", kKeys, context) {}
+
+  // A list set per layer, so that an evaluation can compare the layers' picks after a step.
+  AttentionState make_state(const AttentionShape& shape) const override {
+    AttentionState state(shape);
+    const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
+    for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
+      if (!is_full(layer)) state.add_selection(layer, n_lists, capacity(shape));
+    }
+    return state;
+  }
+
+  LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {
+    if (is_full(layer)) return {};
+    LayerStep step = select_rows(layer, length, state);
+    step.read_picks = true;
+    return step;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const AttentionMethod> make_oracle_method(const MethodContext& context) {
+  validate(context.plan);
+  return std::make_shared<OracleMethod>(context);
+}
+
+}  // namespace tidal

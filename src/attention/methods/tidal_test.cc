@@ -1,0 +1,133 @@
+// What only the method tidal promises: the rest of the rows, by their means.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "attention/registry.h"
+#include "attention/sequence_test_util.h"
+
+namespace tidal::test {
+namespace {
+
+constexpr int64_t kMaxLength = 320;
+
+class TidalRestTest : public testing::TestWithParam<const char*> {
+ protected:
+  TidalRestTest()
+      : backend_(test_backend(GetParam())), runner_(*backend_, shape_.n_heads, kMaxLength, 1) {
+    backend_->reserve({1, shape_.n_heads * shape_.head_dim, kMaxLength, 1, shape_.n_heads,
+                       shape_.n_kv_heads, shape_.head_dim});
+  }
+
+  std::shared_ptr<const AttentionMethod> method(const std::string& plan) const {
+    MethodOptions options;
+    options.name = "tidal";
+    options.plan = plan;
+    options.min_context = 0;
+    return make_method(options, shape_.n_layers, shape_.n_heads, shape_.n_kv_heads);
+  }
+
+  TestShape shape_;
+  std::unique_ptr<Backend> backend_;
+  AttentionRunner runner_;
+};
+
+constexpr const char* kPlan =
+    "full:none select:0,3 budget:20 scope:all pool:softmax sinks:4 recent:8 own:on rest:16";
+
+// Nothing is left to pick here, and a block of one row is that row.
+TEST_P(TidalRestTest, TheNewestRowAndBlocksOfOneAreFullAttention) {
+  TestSequence sparse(shape_,
+                      method("full:none select:0,3 budget:1 scope:all pool:softmax own:on rest:1"),
+                      kMaxLength);
+  TestSequence full(shape_, method("full:0-5 select:none"), kMaxLength);
+  sparse.append(200);
+  full.append(200);
+  for (int step = 0; step < 3; ++step) {
+    const auto got = sparse.run(runner_);
+    const auto expected = full.run(runner_);
+    for (size_t layer = 0; layer < got.size(); ++layer) {
+      double difference = 0;
+      for (size_t i = 0; i < got[layer].size(); ++i) {
+        difference = std::max(difference, std::abs(double{got[layer][i]} - expected[layer][i]));
+      }
+      if (layer == 0) {
+        EXPECT_GT(difference, 1e-3) << "the first that selects reads its picks alone";
+      } else {
+        EXPECT_LT(difference, 1e-5) << "layer " << layer;
+      }
+    }
+    sparse.append(1);
+    full.append(1);
+  }
+}
+
+TEST_P(TidalRestTest, CountsARowForEachBlock) {
+  TestSequence with(shape_, method(kPlan), kMaxLength);
+  TestSequence without(
+      shape_,
+      method("full:none select:0,3 budget:20 scope:all pool:softmax sinks:4 recent:8 own:on"),
+      kMaxLength);
+  with.append(200);
+  without.append(200);
+  with.run(runner_);
+  without.run(runner_);
+  // Rows 4 to 191 lie in 12 blocks of 16; all layers but the first read them.
+  const int64_t blocks = 12 * (shape_.n_layers - 1) * shape_.n_kv_heads;
+  EXPECT_EQ(with.state().rows.k, without.state().rows.k + blocks);
+  EXPECT_EQ(with.state().rows.v, without.state().rows.v + blocks);
+}
+
+TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
+  TestSequence sequence(
+      shape_,
+      method(
+          "full:0-1 select:2,4 budget:20 scope:all pool:softmax sinks:4 recent:8 own:off rest:16"),
+      kMaxLength);
+  for (const int32_t layer : {0, 1, 2, 4}) {
+    EXPECT_EQ(sequence.state().block_sums[static_cast<size_t>(layer)].size(), 0u) << layer;
+  }
+  EXPECT_GT(sequence.state().block_sums[3].size(), 0u);
+}
+
+TEST_P(TidalRestTest, RollbackAndRedoGivesTheSame) {
+  TestSequence straight(shape_, method(kPlan), kMaxLength);
+  TestSequence undone(shape_, method(kPlan), kMaxLength);
+  straight.append(150);
+  undone.append(150);
+  for (int step = 0; step < 30; ++step) {
+    straight.append(1);
+    undone.append(1, 2);  // other rows, which are taken back
+    straight.run(runner_);
+    undone.run(runner_);
+  }
+  undone.truncate(150);
+  for (int step = 0; step < 30; ++step) {
+    undone.append(1);
+    undone.run(runner_);
+  }
+  EXPECT_EQ(undone.run(runner_), straight.run(runner_));
+}
+
+TEST_P(TidalRestTest, AClonedStateGoesItsOwnWay) {
+  TestSequence sequence(shape_, method(kPlan), kMaxLength);
+  sequence.append(150);
+  sequence.run(runner_);
+  AttentionState kept = sequence.state().clone();
+  sequence.append(20, 2);
+  sequence.run(runner_);
+  sequence.truncate(150);
+  sequence.append(5);
+  const auto expected = sequence.run(runner_);
+  std::swap(sequence.state(), kept);
+  EXPECT_EQ(sequence.run(runner_), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, TidalRestTest, testing::Values("reference", "cpu"));
+
+}  // namespace
+}  // namespace tidal::test

@@ -1,0 +1,51 @@
+// Attention sinks and a recent window, in every layer (StreamingLLM): the first `sinks` rows and
+// the last budget - sinks rows. Nothing is scored.
+
+#include <array>
+#include <numeric>
+
+#include "attention/methods/planned_method.h"
+
+namespace tidal {
+namespace {
+
+constexpr std::array<std::string_view, 3> kKeys = {"budget", "sinks", "correct"};
+
+class WindowMethod final : public PlannedMethod {
+ public:
+  explicit WindowMethod(const MethodContext& context) : PlannedMethod("window", kKeys, context) {}
+
+  // One list serves all heads and layers; it lives with layer 0.
+  AttentionState make_state(const AttentionShape& shape) const override {
+    AttentionState state(shape);
+    state.add_selection(0, 1, capacity(shape));
+    return state;
+  }
+
+  LayerStep plan_layer(int32_t /*layer*/, int64_t length, AttentionState& state) const override {
+    const Selection& rows = state.selections[0];
+    const int64_t count = plan().budget_at(length);
+    // The list follows from its length and last row alone: all layers after the first find it made.
+    if (rows.counts[0] != count || rows.positions[count - 1] != length - 1) {
+      const int64_t sinks = plan().sinks;
+      std::iota(rows.positions, rows.positions + sinks, 0);
+      std::iota(rows.positions + sinks, rows.positions + count,
+                static_cast<int32_t>(length - (count - sinks)));
+      rows.counts[0] = count;
+    }
+    LayerStep step;
+    step.read = rows;
+    return step;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const AttentionMethod> make_window_method(const MethodContext& context) {
+  MethodContext own = context;
+  own.plan.recent = 0;
+  validate(own.plan);
+  return std::make_shared<WindowMethod>(own);
+}
+
+}  // namespace tidal

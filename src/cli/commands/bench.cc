@@ -1,0 +1,215 @@
+// tidal bench: what a token costs at a depth, and how close that is to the machine's bandwidth.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "attention/layer_plan.h"
+#include "attention/min_context.h"
+#include "base/fail.h"
+#include "base/parallel.h"
+#include "bench/bandwidth.h"
+#include "bench/crossover.h"
+#include "bench/decode_bench.h"
+#include "cli/bench_table.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "model/model.h"
+#include "runtime/model_options.h"
+
+namespace tidal::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string shape;
+  std::string quant = "Q4_0";
+  BenchOptions bench;
+  std::vector<std::string> methods = {"full", "tidal"};
+  std::string output = "md";
+  bool crossover = false;
+};
+
+// A ladder around where sparse reads begin to pay.
+const std::vector<int64_t> kCrossoverDepths = {256,  362,  512,  724,  1024, 1448,
+                                               2048, 2896, 4096, 5793, 8192};
+
+std::string kv_name(const EngineOptions& options) {
+  return options.k_cache_type == options.v_cache_type
+             ? options.k_cache_type
+             : options.k_cache_type + "/" + options.v_cache_type;
+}
+
+std::shared_ptr<const Model> bench_model(const Flags& flags) {
+  if (flags.shape.empty()) {
+    return Model::load(model_path(flags.model.engine.model),
+                       rope_override(flags.model.engine.rope));
+  }
+  const std::optional<DType> dtype = dtype_from_name(flags.quant);
+  if (!dtype.has_value()) {
+    fail(ErrorCode::kInvalidArgument, "--quant '{}' is no tensor type, give for example Q4_0",
+         flags.quant);
+  }
+  return Model::random(flags.shape, *dtype, flags.bench.seed, weight_layout(flags.model.engine));
+}
+
+// What was found and what the program would do by itself.
+Json crossover_json(const std::vector<DepthSpeedup>& speedups, const BenchRow& last,
+                    const Model& model, const EngineOptions& engine) {
+  int64_t in_force = kDefaultMinContext;
+  if (last.method == "tidal") {
+    const int32_t n_layers = model.config().n_layers;
+    const auto cache_bytes = static_cast<int64_t>(cache_bytes_per_token(model.config(), engine));
+    in_force = default_min_context(parse_plan_line(last.plan, n_layers), cache_bytes / n_layers);
+  }
+  const std::optional<int64_t> found = crossover(speedups);
+  const std::string measured = found.has_value()
+                                   ? fmt::format("from about {} tokens on", *found)
+                                   : fmt::format("nowhere up to {} tokens", last.depth);
+  fmt::print(stderr, "{} is faster than full {}; --min-context is {} unless given\n", last.method,
+             measured, in_force);
+  return {{"method", last.method},
+          {"plan", last.plan},
+          {"measured", found.has_value() ? Json(*found) : Json()},
+          {"default", in_force}};
+}
+
+void prepare_crossover(Flags& flags) {
+  const bool two = flags.methods.size() == 2;
+  if (!two || std::count(flags.methods.begin(), flags.methods.end(), "full") != 1) {
+    throw UsageError("--crossover compares full and one other --method");
+  }
+  if (flags.bench.depths.empty()) flags.bench.depths = kCrossoverDepths;
+  flags.bench.prompt_tokens = 0;
+  flags.bench.batches = {1};
+  flags.bench.operators = false;
+  flags.model.method.min_context = 0;
+}
+
+int bench(Flags& flags) {
+  if (flags.crossover) prepare_crossover(flags);
+  if (flags.bench.depths.empty()) flags.bench.depths = {0, 4096, 8192};
+  if (!flags.shape.empty() && !flags.model.engine.model.empty()) {
+    throw UsageError("give a model with -m or a shape with --shape, not both");
+  }
+  BenchOptions& options = flags.bench;
+  options.engine = flags.model.engine;
+  options.engine.threads = thread_count(options.engine.threads);
+  // First what the others are compared with.
+  std::stable_partition(flags.methods.begin(), flags.methods.end(),
+                        [](const std::string& name) { return name == "full"; });
+  for (const std::string& name : flags.methods) {
+    options.methods.push_back(flags.model.method);
+    options.methods.back().name = name;
+  }
+  const auto model = bench_model(flags);
+  const BenchSetting setting{
+      .model = flags.shape.empty() ? model->config().name : flags.shape,
+      .quant = std::string(dtype_name(model->weights().layers.front().wq.dtype)),
+      .kv = kv_name(options.engine),
+      .backend = options.engine.backend,
+      .threads = options.engine.threads,
+      .bandwidth = measure_read_bandwidth(options.engine.threads)};
+  fmt::print(stderr, "read bandwidth {:.1f} GB/s with {} threads\n", setting.bandwidth / 1e9,
+             setting.threads);
+  catch_interrupts();
+  BenchTable table(flags.model.json ? "json" : flags.output, setting, options.operators);
+  std::optional<ProgressBar> bar;
+  BenchEvents events;
+  events.on_fill = [&](int64_t tokens, int64_t total) {
+    if (!bar.has_value()) bar.emplace("filling the cache", "tokens");
+    bar->update(tokens, total);
+    if (tokens == total) bar.reset();
+    return !interrupted();
+  };
+  events.on_step = [] { return !interrupted(); };
+  std::vector<DepthSpeedup> speedups;
+  BenchRow last;
+  events.on_row = [&](const BenchRow& row) {
+    table.add(row);
+    if (row.depth >= 0 && row.method != "full") {
+      speedups.push_back({row.depth, row.speedup_vs_full});
+      last = row;
+    }
+    return !interrupted();
+  };
+  run_bench(model, options, setting.bandwidth, events);
+  bar.reset();
+  Json found;
+  if (flags.crossover && !speedups.empty()) {
+    found = crossover_json(speedups, last, *model, options.engine);
+  }
+  table.end(found);
+  return interrupted() ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Work& work) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("bench", "Time decode at a cache depth, and prefill");
+  command->footer(
+      "Example: tidal bench --shape llama-3.1-8b --quant Q4_0 -d 4096,32768 --method full,tidal");
+  const std::string group = "Benchmark";
+  command
+      ->add_option("--shape", flags->shape,
+                   "Random weights: smollm2-135m, llama-3.2-1b, llama-3.1-8b, llama-2-7b, qwen3-8b")
+      ->group(group);
+  command->add_option("--quant", flags->quant, "Type of the random weights")
+      ->group(group)
+      ->needs("--shape")
+      ->capture_default_str();
+  command
+      ->add_option("-d,--depths", flags->bench.depths,
+                   "Cache depths of the decode tests [0,4096,8192]")
+      ->group(group)
+      ->delimiter(',')
+      ->check(whole_number(0));
+  command
+      ->add_flag(
+          "--crossover", flags->crossover,
+          "From which length on the sparse method is faster than full: sparse at every depth "
+          "of a ladder from 256 to 8192 (or -d), no prefill test")
+      ->group(group);
+  command->add_option("-p,--n-prompt", flags->bench.prompt_tokens, "Prefill test length, 0: none")
+      ->group(group)
+      ->check(whole_number(0))
+      ->capture_default_str();
+  command->add_option("-n,--n-gen", flags->bench.decode_tokens, "Timed decode steps")
+      ->group(group)
+      ->check(whole_number(1))
+      ->capture_default_str();
+  command
+      ->add_option("--batch", flags->bench.batches,
+                   "Sequences decoded at once, each with a cache of that depth; tok_s counts all")
+      ->group(group)
+      ->delimiter(',')
+      ->check(whole_number(1, 1024))
+      ->capture_default_str();
+  command
+      ->add_flag("--ops", flags->bench.operators,
+                 "Rows of the operators of a step too: ms a call, calls and share of the step")
+      ->group(group);
+  command->add_option("-o,--output", flags->output, "md, json or csv")
+      ->group(group)
+      ->check(CLI::IsMember({"md", "json", "csv"}))
+      ->capture_default_str();
+  command->add_option("--seed", flags->bench.seed, "Of random weights and cache")
+      ->group(group)
+      ->check(whole_number(0))
+      ->capture_default_str();
+  add_method_flags(*command, flags->model);
+  command->remove_option(command->get_option("--method"));
+  command->add_option("--method", flags->methods, "full, tidal, quest, window, oracle")
+      ->group("Attention")
+      ->delimiter(',')
+      ->check(method_name())
+      ->capture_default_str();
+  add_model_flags(*command, flags->model);
+  command->callback([flags, &work] { work = [flags] { return bench(*flags); }; });
+}
+
+}  // namespace tidal::cli

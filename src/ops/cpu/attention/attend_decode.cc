@@ -1,0 +1,211 @@
+#include "ops/cpu/attention/attend_decode.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/cpu/attention/decode_plan.h"
+#include "ops/cpu/attention/rows_read.h"
+#include "ops/cpu/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/attention/attend_decode.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h.
+#include <hwy/highway.h>
+
+#include "ops/cpu/attention/decode_chunk-inl.h"
+#include "ops/cpu/attention/kv_rows-inl.h"
+#include "ops/cpu/exp-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tidal::cpu {
+namespace HWY_NAMESPACE {
+
+// Rows that the head does not read, and those beyond the last, get a score of -infinity.
+HWY_INLINE void mask_scores(const ChunkTask& task, int32_t head, float* scores) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  const Walk& walk = *task.walk;
+  if (walk.members != nullptr) {
+    const int group = task.item->n_heads / task.item->kv.n_kv_heads;
+    const uint16_t* members =
+        walk.members + (head % group) * walk.member_stride + task.begin / kPageRows;
+    for (int i = 0; i < task.n_rows; ++i) {
+      if ((members[i / kPageRows] >> (i % kPageRows) & 1) == 0) scores[i] = kNone;
+    }
+  }
+  std::fill(scores + task.n_rows, scores + task.n_padded(), kNone);
+}
+
+// scores = exp(scores - their maximum), n a multiple of 16.
+HWY_INLINE void exponentials(float* scores, int n, float* maximum, float* total) {
+  const FloatTag d;
+  FloatVec top = hn::LoadU(d, scores);
+  for (int i = kLanes; i < n; i += kLanes) top = hn::Max(top, hn::LoadU(d, scores + i));
+  *maximum = hn::GetLane(hn::MaxOfLanes(d, top));
+  *total = 0;
+  if (*maximum == -std::numeric_limits<float>::infinity()) {
+    std::fill_n(scores, n, 0.0f);
+    return;
+  }
+  const FloatVec shift = hn::Set(d, *maximum);
+  FloatVec sum = hn::Zero(d);
+  for (int i = 0; i < n; i += kLanes) {
+    const FloatVec e = fast_exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
+    hn::StoreU(e, d, scores + i);
+    sum = hn::Add(sum, e);
+  }
+  *total = hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// Adds the rows of V, weighted by the exponentials. Returns the rows read.
+template <typename T, bool kMasked>
+HWY_INLINE int64_t sum_chunk(const ChunkTask& task, const Lookahead& lookahead) {
+  const AttendItem& item = *task.item;
+  const int head_dim = item.kv.head_dim;
+  const int group = item.n_heads / item.kv.n_kv_heads;
+  const size_t head_bytes = packed_bytes<T>(head_dim);
+  int64_t n_read = 0;
+  for (int row = 0; row < task.n_rows; row += kStepRows) {
+    const int n = std::min(kStepRows, task.n_rows - row);
+    for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
+      const int head = kv_head - task.first_kv_head;
+      Ahead ahead = lookahead.from(task.n_padded() + row, n, head);
+      for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
+        const int64_t h = kv_head * group + first;
+        sum_rows<T, decltype(tile)::value, kMasked>(task.scores + h * kChunkRows + row, kChunkRows,
+                                                    lookahead.v_rows() + row, n, head * head_bytes,
+                                                    ahead, head_dim, task.partial + h * head_dim);
+        ahead = {};
+      });
+      n_read += n;
+    }
+  }
+  return n_read;
+}
+
+void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
+  const AttendItem& item = *task.item;
+  const int32_t head_dim = item.kv.head_dim;
+  const int32_t group = item.n_heads / item.kv.n_kv_heads;
+  float* maxima = task.partial + int64_t{item.n_heads} * head_dim;
+  float* totals = maxima + item.n_heads;
+  const Lookahead lookahead(task, /*with_values=*/true);
+  with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
+    rows_read->k = score_rows<std::remove_cvref_t<decltype(*type)>>(task, lookahead);
+  });
+  for (int32_t h = task.first_kv_head * group; h < task.end_kv_head * group; ++h) {
+    float* scores = task.scores + h * kChunkRows;
+    if (item.scores != nullptr) {
+      std::copy_n(scores, task.n_rows, item.scores + h * (item.first_position + 1) + task.begin);
+    }
+    mask_scores(task, h, scores);
+    exponentials(scores, task.n_padded(), maxima + h, totals + h);
+    std::fill_n(task.partial + int64_t{h} * head_dim, head_dim, 0.0f);
+  }
+  with_row_type(item.kv.v.dtype, [&](auto type) HWY_ATTR {
+    using T = std::remove_cvref_t<decltype(*type)>;
+    rows_read->v = task.walk->members == nullptr ? sum_chunk<T, false>(task, lookahead)
+                                                 : sum_chunk<T, true>(task, lookahead);
+  });
+}
+
+// Merges the partial results of one head in the order of their chunks.
+void merge_chunks(const DecodePlan& plan, const float* partials, int32_t head) {
+  const AttendItem& item = *plan.item;
+  const int32_t head_dim = item.kv.head_dim;
+  const int64_t n_chunks = chunk_count(plan.walk(head / (item.n_heads / item.kv.n_kv_heads)).n);
+  const int64_t maxima = int64_t{item.n_heads} * head_dim;
+  const int64_t totals = maxima + item.n_heads;
+  float maximum = -std::numeric_limits<float>::infinity();
+  for (int64_t c = 0; c < n_chunks; ++c) {
+    maximum = std::max(maximum, partials[c * plan.partial_stride + maxima + head]);
+  }
+  float* out = item.out + int64_t{head} * head_dim;
+  std::fill_n(out, head_dim, 0.0f);
+  float total = 0;
+  for (int64_t c = 0; c < n_chunks; ++c) {
+    const float* partial = partials + c * plan.partial_stride;
+    if (partial[totals + head] == 0) continue;
+    const float weight = std::exp(partial[maxima + head] - maximum);
+    total += weight * partial[totals + head];
+    for (int32_t j = 0; j < head_dim; ++j) out[j] += weight * partial[head * head_dim + j];
+  }
+  const float inverse = total > 0 ? 1.0f / total : 0.0f;
+  for (int32_t j = 0; j < head_dim; ++j) out[j] *= inverse;
+  if (item.log_sum_exp != nullptr) item.log_sum_exp[head] = maximum + std::log(total);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tidal::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tidal::cpu {
+
+HWY_EXPORT(attend_chunk);
+HWY_EXPORT(merge_chunks);
+
+namespace {
+
+const DecodePlan& plan_of_task(const DecodeCall& call, int64_t task) {
+  size_t low = 0;
+  for (size_t high = call.plans.size(); high - low > 1;) {
+    const size_t middle = (low + high) / 2;
+    (call.plans[middle].first_task <= task ? low : high) = middle;
+  }
+  return call.plans[low];
+}
+
+}  // namespace
+
+void reserve_decode(AttentionScratch& scratch, const BackendLimits& limits, int n_threads) {
+  const int64_t n_items = limits.max_sequences;
+  // An item that begins a chunk may leave it almost empty.
+  const int64_t n_chunks = chunk_count(scratch.wave_rows()) + n_items;
+  const int64_t n_rows = scratch.wave_rows() * limits.n_kv_heads;
+  scratch.get<const AttendItem*>(Area::kItems, n_items);
+  scratch.get<DecodePlan>(Area::kPlans, n_items);
+  scratch.get<Walk>(Area::kWalks, n_items * limits.n_kv_heads);
+  scratch.get<int64_t>(Area::kTasks, n_items * limits.n_kv_heads * 4 + 1);
+  scratch.get<int32_t>(Area::kUnion, n_rows);
+  scratch.get<uint16_t>(Area::kMembers,
+                        (n_chunks * kChunkRows / kPageRows) * int64_t{limits.n_heads});
+  scratch.get<float>(Area::kPartials, n_chunks * partial_floats(limits.n_heads, limits.head_dim));
+  scratch.get<std::byte>(Area::kWorker, n_threads * chunk_bytes(limits.n_heads));
+}
+
+void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
+                   std::span<const AttendItem* const> items) {
+  const DecodeCall call = plan_decode(pool, scratch, items);
+  float* partials = scratch.get<float>(Area::kPartials, call.partial_floats);
+  const int64_t worker_bytes = chunk_bytes(call.max_heads);
+  std::byte* workers = scratch.get<std::byte>(Area::kWorker, pool.size() * worker_bytes);
+  pool.run(call.n_tasks, [&](int64_t i, int worker) {
+    const DecodePlan& plan = plan_of_task(call, i);
+    // Chunk after chunk for the same heads: a task begins where its worker's last one looked ahead.
+    const int64_t chunk = (i - plan.first_task) % plan.n_chunks;
+    const int32_t part = static_cast<int32_t>((i - plan.first_task) / plan.n_chunks);
+    ChunkTask task{.item = plan.item, .begin = chunk * kChunkRows};
+    task.first_kv_head = part * plan.heads_per_task;
+    task.end_kv_head = std::min(task.first_kv_head + plan.heads_per_task, plan.item->kv.n_kv_heads);
+    task.walk = &plan.walk(task.first_kv_head);
+    if (task.begin >= task.walk->n) return;
+    task.n_rows = static_cast<int>(std::min(kChunkRows, task.walk->n - task.begin));
+    task.partial = partials + plan.first_partial + chunk * plan.partial_stride;
+    set_memory(task, workers + worker * worker_bytes);
+    RowsRead read;
+    HWY_DYNAMIC_DISPATCH(attend_chunk)(task, &read);
+    add_rows(plan.item->rows, read);
+  });
+  const int32_t max_heads = call.max_heads;
+  pool.run(static_cast<int64_t>(items.size()) * max_heads, [&](int64_t i, int) {
+    const DecodePlan& plan = call.plans[static_cast<size_t>(i / max_heads)];
+    const int32_t head = static_cast<int32_t>(i % max_heads);
+    if (head >= plan.item->n_heads) return;
+    HWY_DYNAMIC_DISPATCH(merge_chunks)(plan, partials + plan.first_partial, head);
+  });
+}
+
+}  // namespace tidal::cpu
+#endif  // HWY_ONCE

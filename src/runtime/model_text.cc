@@ -1,0 +1,173 @@
+#include "runtime/model_text.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "text/tokenizer_json.h"
+
+namespace tidal {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Some writers spell "none" as 2^32 - 1.
+TokenId find_token(const GgufFile& file, const char* key, size_t vocab_size) {
+  const std::optional<int64_t> id = file.find_int(key);
+  const bool known = id.has_value() && *id >= 0 && *id < static_cast<int64_t>(vocab_size);
+  return known ? static_cast<TokenId>(*id) : -1;
+}
+
+TokenizerData tokenizer_data(const GgufFile& file) {
+  TokenizerData data;
+  data.source = file.path();
+  data.model = file.require_string("tokenizer.ggml.model");
+  data.pre = file.find_string("tokenizer.ggml.pre").value_or("");
+  for (const std::string_view token : file.require_strings("tokenizer.ggml.tokens")) {
+    data.tokens.emplace_back(token);
+  }
+  const auto scores = file.find_floats("tokenizer.ggml.scores");
+  if (scores.has_value()) data.scores = *scores;
+  if (const auto types = file.find_ints("tokenizer.ggml.token_type")) {
+    for (const int64_t type : *types) {
+      if (type < 0 || type > INT32_MAX) {
+        fail(ErrorCode::kCorrupt, "{}: tokenizer.ggml.token_type holds {}", file.path(), type);
+      }
+      data.types.push_back(static_cast<int32_t>(type));
+    }
+  }
+  if (const auto merges = file.find_strings("tokenizer.ggml.merges")) {
+    data.merges.assign(merges->begin(), merges->end());
+  }
+  const size_t n = data.tokens.size();
+  data.bos = find_token(file, "tokenizer.ggml.bos_token_id", n);
+  data.eos = find_token(file, "tokenizer.ggml.eos_token_id", n);
+  data.eot = find_token(file, "tokenizer.ggml.eot_token_id", n);
+  data.unk = find_token(file, "tokenizer.ggml.unknown_token_id", n);
+  data.pad = find_token(file, "tokenizer.ggml.padding_token_id", n);
+  data.add_bos = file.find_bool("tokenizer.ggml.add_bos_token");
+  data.add_eos = file.find_bool("tokenizer.ggml.add_eos_token");
+  data.add_space_prefix = file.find_bool("tokenizer.ggml.add_space_prefix").value_or(true);
+  return data;
+}
+
+std::string file_text(const fs::path& path) {
+  const MappedFile file(path.string());
+  const auto bytes = file.bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string text_if_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored) ? file_text(path) : std::string();
+}
+
+// generation_config.json may name more tokens that end a turn than the tokenizer does.
+void add_end_tokens(const fs::path& folder, TokenizerData& data) {
+  const fs::path path = folder / "generation_config.json";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return;
+  const nlohmann::json json = read_json_file(path.string());
+  const auto eos = json.find("eos_token_id");
+  if (eos == json.end()) return;
+  for (const nlohmann::json& id : eos->is_array() ? *eos : nlohmann::json::array({*eos})) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= data.tokens.size()) {
+      fail(ErrorCode::kCorrupt, "{}: eos_token_id is not a token of the vocabulary", path.string());
+    }
+    data.extra_eog.push_back(id.get<TokenId>());
+  }
+}
+
+// A template is text, or a list of named ones of which "default" is meant.
+std::string chat_template_of(const nlohmann::json& config, const std::string& path) {
+  const auto entry = config.find("chat_template");
+  if (entry == config.end() || entry->is_null()) return {};
+  if (entry->is_string()) return entry->get<std::string>();
+  if (entry->is_array()) {
+    for (const nlohmann::json& named : *entry) {
+      if (named.is_object() && named.value("name", "") == "default") {
+        return named.value("template", "");
+      }
+    }
+  }
+  fail(ErrorCode::kUnsupported, "{}: chat_template is neither text nor a list with 'default'",
+       path);
+}
+
+std::string chat_template_source(const Model& model) {
+  if (const GgufFile* file = model.gguf()) {
+    return std::string(file->find_string("tokenizer.chat_template").value_or(""));
+  }
+  const fs::path folder(model.hf_folder());
+  if (std::string text = text_if_there(folder / "chat_template.jinja"); !text.empty()) return text;
+  const fs::path config = folder / "tokenizer_config.json";
+  std::error_code ignored;
+  if (!fs::exists(config, ignored)) return {};
+  return chat_template_of(read_json_file(config.string()), config.string());
+}
+
+std::string piece_or_empty(const Tokenizer& tokenizer, TokenId id) {
+  return id < 0 ? std::string() : std::string(tokenizer.piece(id));
+}
+
+}  // namespace
+
+Tokenizer load_tokenizer(const Model& model) {
+  if (const GgufFile* file = model.gguf()) return Tokenizer::create(tokenizer_data(*file));
+  if (model.hf_folder().empty()) {
+    fail(ErrorCode::kUnsupported, "{} has no tokenizer: it is made of random weights",
+         model.path());
+  }
+  const fs::path folder(model.hf_folder());
+  const fs::path path = folder / "tokenizer.json";
+  TokenizerData data = read_tokenizer_json(
+      file_text(path), text_if_there(folder / "tokenizer_config.json"), path.string());
+  add_end_tokens(folder, data);
+  return Tokenizer::create(std::move(data));
+}
+
+std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer) {
+  const std::string source = chat_template_source(model);
+  if (source.empty()) return std::nullopt;
+  return ChatTemplate::create(source, piece_or_empty(tokenizer, tokenizer.bos()),
+                              piece_or_empty(tokenizer, tokenizer.eos()));
+}
+
+std::vector<std::string> control_token_names(const Tokenizer& tokenizer) {
+  std::vector<std::string> names;
+  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
+    if (tokenizer.is_control(id)) names.emplace_back(tokenizer.piece(id));
+  }
+  return names;
+}
+
+std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                                     std::span<const std::string> control_tokens,
+                                     std::span<const ChatMessage> messages,
+                                     std::string_view answer_prefix) {
+  std::vector<PromptPiece> pieces = split_prompt(
+      chat_template.render_marked(messages, /*add_generation_prompt=*/true), control_tokens);
+  if (!answer_prefix.empty()) {
+    if (pieces.empty() || pieces.back().is_control) pieces.push_back({"", false});
+    pieces.back().text += answer_prefix;
+  }
+  std::vector<TokenId> tokens;
+  for (const PromptPiece& piece : pieces) {
+    if (piece.is_control) {
+      tokens.push_back(tokenizer.find(piece.text).value());
+      continue;
+    }
+    const std::vector<TokenId> ids =
+        tokenizer.encode(piece.text, /*add_special=*/false, /*parse_special=*/false);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  return tokens;
+}
+
+}  // namespace tidal
