@@ -24,6 +24,8 @@ Utf8Step read_utf8(std::string_view text, size_t at);
 // Bytes of whole characters from text[at] on, up to the first byte that belongs to none.
 size_t valid_utf8_length(std::string_view text, size_t at);
 
+bool is_white_space(char32_t code_point);  // Unicode's White_Space
+
 void append_utf8(char32_t code_point, std::string* out);
 
 }  // namespace tidal

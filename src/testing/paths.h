@@ -15,11 +15,11 @@ std::string shared_path(const std::string& name);
 inline std::string shared_model(const std::string& name) { return shared_path("models/" + name); }
 std::string smollm2_path();  // what scripts/get-model brings
 
-#define TIDAL_SKIP_WITHOUT(path)                     \
-  do {                                               \
-    if (!std::filesystem::exists(path)) {            \
+#define TIDAL_SKIP_WITHOUT(path)                    \
+  do {                                              \
+    if (!std::filesystem::exists(path)) {           \
       GTEST_SKIP() << "needs a file at " << (path); \
-    }                                                \
+    }                                               \
   } while (false)
 
 }  // namespace tidal::test

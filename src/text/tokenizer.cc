@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/fail.h"
+#include "base/utf8.h"
 #include "text/bpe.h"
 #include "text/nfc.h"
 #include "text/spm.h"
@@ -47,7 +48,29 @@ TokenizerData with_defaults(TokenizerData data) {
   return data;
 }
 
-bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+// Bytes of white space that text[at] begins with.
+size_t space_at(std::string_view text, size_t at) {
+  size_t end = at;
+  while (end < text.size()) {
+    const Utf8Step step = read_utf8(text, end);
+    if (step.kind != Utf8Step::Kind::kCharacter || !is_white_space(step.code_point)) break;
+    end += step.length;
+  }
+  return end - at;
+}
+
+// Where the white space that reaches up to `end` begins.
+size_t space_before(std::string_view text, size_t end) {
+  while (end > 0) {
+    size_t begin = end - 1;
+    while (begin > 0 && end - begin < 3 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) {
+      --begin;
+    }
+    if (space_at(text.substr(0, end), begin) != end - begin) break;
+    end = begin;
+  }
+  return end;
+}
 
 }  // namespace
 
@@ -140,13 +163,13 @@ void Tokenizer::Impl::encode_with(const TokenTrie& tokens, std::string_view text
     }
     size_t end = at;
     if (strip_left.contains(match.id)) {
-      while (end > done && is_ascii_space(text[end - 1])) --end;
+      end = std::max(done, space_before(text, end));
     }
     encode_plain(text.substr(done, end - done), done == 0, ids);
     ids->push_back(match.id);
     at += match.length;
     if (strip_right.contains(match.id)) {
-      while (at < text.size() && is_ascii_space(text[at])) ++at;
+      at += space_at(text, at);
     }
     done = at;
   }
