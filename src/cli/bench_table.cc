@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "cli/output.h"
 #include "ops/cpu/cpu_backend.h"
 
 namespace tidal::cli {

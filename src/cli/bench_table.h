@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bench/decode_bench.h"
-#include "cli/command.h"
+#include "cli/output.h"
 
 namespace tidal::cli {
 

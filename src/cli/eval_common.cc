@@ -10,6 +10,7 @@
 
 #include "attention/registry.h"
 #include "base/fail.h"
+#include "cli/inputs.h"
 #include "eval/model_sum.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
@@ -89,10 +90,6 @@ MethodCase make_case(const CompareFlags& flags, const Model& model, const std::s
 }
 
 }  // namespace
-
-void throw_if_interrupted() {
-  if (interrupted()) throw Interrupted();
-}
 
 void add_text_flags(CLI::App& app, TextFlags& flags, bool several_files) {
   const std::string group = "Text";

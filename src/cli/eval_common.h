@@ -9,13 +9,11 @@
 
 #include "attention/method.h"
 #include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/output.h"
 #include "model/model.h"
 
 namespace tidal::cli {
-
-// Thrown out of a prompt on Ctrl-C, and caught where partial results are printed.
-struct Interrupted {};
-void throw_if_interrupted();
 
 // The text: books or token ids, and which part of each is used.
 struct TextFlags {

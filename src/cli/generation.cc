@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "cli/flags.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 
 namespace tidal::cli {

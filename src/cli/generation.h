@@ -1,9 +1,10 @@
 // What generate and chat share: sampling flags, streaming to the terminal, the closing line.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 
-#include "cli/command.h"
+#include "cli/output.h"
 #include "tidal/engine.h"
 
 namespace tidal::cli {

@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "base/fail.h"
+#include "cli/inputs.h"
+#include "cli/output.h"
 
 namespace tidal::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "cli/command.h"
+#include "cli/output.h"
 
 namespace tidal::cli {
 

@@ -12,6 +12,10 @@
 #include "base/fail.h"
 #include "base/replace_file.h"
 #include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
@@ -32,8 +36,6 @@ struct Flags {
   int32_t candidates = 60;
   uint64_t seed = 1;
 };
-
-struct Interrupted {};
 
 // A preset or the user's plan, with --full.
 LayerPlan base_plan(const Flags& flags, const Config& config) {
@@ -208,7 +210,7 @@ int run_calibrate(const Flags& flags) {
   std::string stage;
   std::unique_ptr<ProgressBar> bar;
   const auto report = [&](std::string_view now, int64_t done, int64_t total) {
-    if (interrupted()) throw Interrupted();
+    throw_if_interrupted();
     if (now != stage) {
       stage = now;
       bar = std::make_unique<ProgressBar>(stage, stage == "comparing" ? "plans" : "tokens");

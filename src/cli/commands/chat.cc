@@ -19,7 +19,11 @@
 #include "attention/registry.h"
 #include "base/fail.h"
 #include "cli/command.h"
+#include "cli/flags.h"
 #include "cli/generation.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
 
 namespace tidal::cli {
 namespace {

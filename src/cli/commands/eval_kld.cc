@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/eval_common.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/result_log.h"
 #include "eval/divergence.h"

@@ -8,6 +8,8 @@
 
 #include "base/fail.h"
 #include "cli/eval_common.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/result_log.h"
 #include "eval/model_sum.h"

@@ -11,6 +11,7 @@
 
 #include "base/fail.h"
 #include "cli/eval_common.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "eval/perplexity.h"
 

@@ -10,6 +10,7 @@
 #include "attention/layer_plan.h"
 #include "base/fail.h"
 #include "cli/eval_common.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "eval/recall.h"
 #include "runtime/model_options.h"

@@ -11,7 +11,11 @@
 #include "base/fail.h"
 #include "base/parallel.h"
 #include "cli/command.h"
+#include "cli/flags.h"
 #include "cli/generation.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 
 namespace tidal::cli {

@@ -9,6 +9,9 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/inputs.h"
+#include "cli/output.h"
 #include "kv/page_pool.h"
 #include "model/model.h"
 #include "runtime/model_options.h"

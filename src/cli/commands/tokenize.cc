@@ -11,6 +11,8 @@
 
 #include "base/fail.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/output.h"
 #include "runtime/model_text.h"
 
 namespace tidal::cli {

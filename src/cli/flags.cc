@@ -1,43 +1,21 @@
-#include "cli/command.h"
+#include "cli/flags.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <utility>
 
 #include "attention/layer_plan.h"
 #include "attention/registry.h"
-#include "base/fail.h"
 #include "base/log.h"
+#include "tidal/error.h"
 
 namespace tidal::cli {
 namespace {
 
 constexpr const char* kMethodGroup = "Attention";
-constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
-std::atomic<bool> interrupt_seen{false};
-std::atomic<bool> second_interrupt_ends{true};
-
-int wake_fd = -1;
-
-void on_interrupt(int) {
-  const int saved = errno;
-  if (interrupt_seen.exchange(true) && second_interrupt_ends) _exit(kExitInterrupted);
-  eventfd_write(wake_fd, 1);
-  errno = saved;
-}
 
 template <typename T>
 bool parses(const std::string& text, T& value) {
@@ -197,98 +175,6 @@ void add_compared_method_flags(CLI::App& app, ModelFlags& flags, std::vector<std
       ->allow_extra_args(false)
       ->check(budget());
   add_context_flags(app, flags.method);
-}
-
-std::string model_path(const std::string& given) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  if (!given.empty()) {
-    if (!fs::exists(given, ignored)) {
-      fail(ErrorCode::kNotFound,
-           "no model at {}: give a GGUF file or a Hugging Face folder, or run scripts/get-model "
-           "and leave out -m",
-           given);
-    }
-    if (fs::is_directory(given, ignored) && !fs::exists(fs::path(given) / "config.json", ignored)) {
-      fail(ErrorCode::kNotFound,
-           "the folder {} holds no config.json: give a GGUF file or a Hugging Face folder", given);
-    }
-    return given;
-  }
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const fs::path folder = cache != nullptr && *cache != '\0'
-                              ? fs::path(cache)
-                              : fs::path(home != nullptr ? home : ".") / ".cache";
-  const fs::path path = folder / "tidal" / kDefaultModelFile;
-  if (!fs::exists(path, ignored)) {
-    fail(ErrorCode::kNotFound, "no model at {}: run scripts/get-model, or give one with -m",
-         path.string());
-  }
-  return path.string();
-}
-
-std::string read_text(const std::string& path) {
-  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    fail(ErrorCode::kInvalidArgument, "cannot read {}: it is a folder, give a file", path);
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    fail(ErrorCode::kNotFound, "cannot read {}: {}, give a readable file", path,
-         std::strerror(errno));
-  }
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::vector<int32_t> read_tokens(const std::string& path) {
-  const Json json = Json::parse(read_text(path), nullptr, /*allow_exceptions=*/false);
-  const Json* ids = json.is_object() && json.contains("tokens") ? &json["tokens"] : &json;
-  std::vector<int32_t> tokens;
-  bool good = ids->is_array();
-  for (size_t i = 0; good && i < ids->size(); ++i) {
-    const Json& id = (*ids)[i];
-    good = id.is_number_unsigned() && id.get<uint64_t>() <= INT32_MAX;
-    if (good) tokens.push_back(id.get<int32_t>());
-  }
-  if (!good) {
-    fail(ErrorCode::kInvalidArgument,
-         "{} is not a list of token ids, give JSON such as [1, 2, 3] or {{\"tokens\": [1, 2, 3]}}",
-         path);
-  }
-  return tokens;
-}
-
-void catch_interrupts(bool keep_running) {
-  second_interrupt_ends = !keep_running;
-  if (wake_fd < 0) wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  action.sa_flags = SA_RESTART;  // a write to the terminal is no failure because of it
-  sigaction(SIGINT, &action, nullptr);
-  if (!keep_running) sigaction(SIGTERM, &action, nullptr);
-}
-
-bool interrupted() { return interrupt_seen.load(); }
-int interrupt_fd() { return wake_fd; }
-
-void reset_interrupt() {
-  interrupt_seen.store(false);
-  eventfd_t ignored = 0;
-  eventfd_read(wake_fd, &ignored);
-}
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
-Json rows_json(const RowsReport& rows) {
-  return {{"read", rows.read}, {"total", rows.total}, {"share", rows.share()}};
-}
-
-std::string rows_text(const RowsReport& rows) {
-  return fmt::format("read {:.1f} % of the cache rows", 100 * rows.share());
 }
 
 }  // namespace tidal::cli
