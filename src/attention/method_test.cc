@@ -52,9 +52,9 @@ struct HeadRatio {
 };
 constexpr HeadRatio kRatios[] = {{3, 3}, {6, 2}, {8, 2}};
 
-class MethodTest : public testing::TestWithParam<std::tuple<const char*, MethodCase>> {
+class MethodTest : public testing::TestWithParam<std::tuple<std::string, MethodCase>> {
  protected:
-  MethodTest() : backend_(test_backend(std::get<0>(GetParam()))) {}
+  MethodTest() : backend_(make_backend(std::get<0>(GetParam()), 1)) {}
 
   const MethodCase& method_case() const { return std::get<1>(GetParam()); }
 
@@ -307,7 +307,7 @@ std::string case_name(const testing::TestParamInfo<MethodTest::ParamType>& info)
 }
 
 INSTANTIATE_TEST_SUITE_P(All, MethodTest,
-                         testing::Combine(testing::Values("reference", "cpu"),
+                         testing::Combine(testing::ValuesIn(backend_names()),
                                           testing::ValuesIn(kCases)),
                          case_name);
 

@@ -179,7 +179,7 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   ASSERT_NE(fourth.read.head_map, nullptr);
   for (int32_t head = 0; head < 6; ++head) EXPECT_EQ(fourth.read.list_of_head(head, 6), 5 - head);
 
-  const std::unique_ptr<Backend> backend = test_backend("reference");
+  const std::unique_ptr<Backend> backend = make_backend("reference", 1);
   AttentionRunner runner(*backend, shape.n_heads, 256, 1);
   const Expectation expectation(sequence, plan);
   for (int32_t layer = 0; layer < shape.n_layers; ++layer) {

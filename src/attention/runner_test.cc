@@ -12,6 +12,8 @@
 
 #include "attention/registry.h"
 #include "attention/sequence_test_util.h"
+#include "ops/forwarding_backend.h"
+#include "ops/reference/reference_backend.h"
 
 namespace {
 
@@ -34,38 +36,30 @@ namespace tidal::test {
 namespace {
 
 // Counts the calls of each operation; what the back end itself allocates is its own affair.
-class CountingBackend final : public Backend {
+class CountingBackend final : public ForwardingBackend {
  public:
-  std::string_view name() const override { return "counting"; }
-  int threads() const override { return 1; }
-  WeightLayout weight_layout() const override { return WeightLayout::kRows; }
-  void reserve(const BackendLimits& limits) override { inner_->reserve(limits); }
-  void embed(const Weight&, std::span<const int32_t>, float*) override {}
-  void rms_norm(const float*, const float*, int64_t, int64_t, float, float*) override {}
-  void matmul(const float*, int64_t, std::span<const Linear>) override {}
-  void rope(float*, int64_t, int32_t, int32_t, const float*, RopePairing) override {}
-  void swiglu(float*, const float*, int64_t) override {}
-  void append(std::span<const AppendItem>) override {}
+  using ForwardingBackend::ForwardingBackend;
+
   void attend(std::span<const AttendItem> items) override {
-    count(attend_calls, items, [&] { inner_->attend(items); });
+    count(attend_calls, items, [&] { inner().attend(items); });
   }
   void score(std::span<const ScoreItem> items) override {
-    count(score_calls, items, [&] { inner_->score(items); });
+    count(score_calls, items, [&] { inner().score(items); });
   }
   void top_k(std::span<const TopKItem> items) override {
-    count(top_k_calls, items, [&] { inner_->top_k(items); });
+    count(top_k_calls, items, [&] { inner().top_k(items); });
   }
   void update_page_bounds(std::span<const PageBoundsItem> items) override {
-    count(bounds_calls, items, [&] { inner_->update_page_bounds(items); });
+    count(bounds_calls, items, [&] { inner().update_page_bounds(items); });
   }
   void score_pages(std::span<const ScorePagesItem> items) override {
-    count(score_pages_calls, items, [&] { inner_->score_pages(items); });
+    count(score_pages_calls, items, [&] { inner().score_pages(items); });
   }
   void update_block_sums(std::span<const BlockSumsItem> items) override {
-    count(block_sums_calls, items, [&] { inner_->update_block_sums(items); });
+    count(block_sums_calls, items, [&] { inner().update_block_sums(items); });
   }
   void attend_rest(std::span<const AttendRestItem> items) override {
-    count(rest_calls, items, [&] { inner_->attend_rest(items); });
+    count(rest_calls, items, [&] { inner().attend_rest(items); });
   }
 
   int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0,
@@ -80,8 +74,6 @@ class CountingBackend final : public Backend {
     run();
     counting = was_counting;
   }
-
-  std::unique_ptr<Backend> inner_ = make_reference_backend();
 };
 
 std::shared_ptr<const AttentionMethod> method(const TestShape& shape, const std::string& name,
@@ -140,11 +132,11 @@ struct Chunk {
   std::vector<float> q_;
 };
 
-class RunnerTest : public testing::TestWithParam<const char*> {};
+class RunnerTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
   const TestShape shape;
-  const std::unique_ptr<Backend> backend = test_backend(GetParam(), 2);
+  const std::unique_ptr<Backend> backend = make_backend(GetParam(), 2);
   backend->reserve({16, shape.n_heads * shape.head_dim, 256, 16, shape.n_heads, shape.n_kv_heads,
                     shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 16);
@@ -181,7 +173,7 @@ TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
 
 TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
   const TestShape shape;
-  const std::unique_ptr<Backend> backend = test_backend(GetParam());
+  const std::unique_ptr<Backend> backend = make_backend(GetParam(), 1);
   backend->reserve(
       {1, shape.n_heads * shape.head_dim, 256, 2, shape.n_heads, shape.n_kv_heads, shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 2);
@@ -201,7 +193,7 @@ TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
 TEST_P(RunnerTest, ASparseLayerCostsTheSameAtAnyLength) {
   TestShape shape;
   shape.n_layers = 2;
-  const std::unique_ptr<Backend> backend = test_backend(GetParam());
+  const std::unique_ptr<Backend> backend = make_backend(GetParam(), 1);
   backend->reserve({1, shape.n_heads * shape.head_dim, 40960, 1, shape.n_heads, shape.n_kv_heads,
                     shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 40960, 1);
@@ -229,11 +221,12 @@ TEST_P(RunnerTest, ASparseLayerCostsTheSameAtAnyLength) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, RunnerTest, testing::Values("reference", "cpu"));
+INSTANTIATE_TEST_SUITE_P(Backends, RunnerTest, testing::ValuesIn(backend_names()));
 
 TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
   const TestShape shape;
-  CountingBackend backend;
+  const std::unique_ptr<Backend> reference = make_reference_backend();
+  CountingBackend backend(*reference);
   AttentionRunner runner(backend, shape.n_heads, 256, 16);
   const auto sequences = mixed_sequences(shape);
   TestSequence prompt(shape, method(shape, "full", ""), 256);
@@ -272,7 +265,8 @@ TEST(Runner, TheAllocationCounterCounts) {
 }
 
 TEST(Runner, AnEmptyBatchIsNothingToDo) {
-  CountingBackend backend;
+  const std::unique_ptr<Backend> reference = make_reference_backend();
+  CountingBackend backend(*reference);
   AttentionRunner runner(backend, 6, 64, 1);
   runner.run(0, {});
   EXPECT_EQ(backend.attend_calls, 0);
@@ -280,7 +274,8 @@ TEST(Runner, AnEmptyBatchIsNothingToDo) {
 
 TEST(RunnerDeathTest, PromisesAreChecked) {
   const TestShape shape;
-  CountingBackend backend;
+  const std::unique_ptr<Backend> reference = make_reference_backend();
+  CountingBackend backend(*reference);
   TestSequence sequence(shape, method(shape, "full", ""), 128);
   sequence.append(100);
   AttentionRunner runner(backend, shape.n_heads, 64, 1);

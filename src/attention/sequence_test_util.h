@@ -14,8 +14,7 @@
 #include "attention/method.h"
 #include "attention/runner.h"
 #include "kv/sequence_kv.h"
-#include "ops/cpu/cpu_backend.h"
-#include "ops/reference/reference_backend.h"
+#include "ops/factory/backend_factory.h"
 
 namespace tidal::test {
 
@@ -27,10 +26,6 @@ struct TestShape {
   DType k_dtype = DType::kF16;
   DType v_dtype = DType::kF16;
 };
-
-inline std::unique_ptr<Backend> test_backend(std::string_view name, int n_threads = 1) {
-  return name == "reference" ? make_reference_backend() : make_cpu_backend(n_threads);
-}
 
 enum Plane : uint64_t { kPlaneK, kPlaneV, kPlaneQ };
 

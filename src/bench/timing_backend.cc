@@ -62,7 +62,8 @@ double cache_bytes(std::span<const Item> items) {
 
 }  // namespace
 
-TimingBackend::TimingBackend(Backend& inner, const ModelWeights& weights) : inner_(inner) {
+TimingBackend::TimingBackend(Backend& inner, const ModelWeights& weights)
+    : ForwardingBackend(inner) {
   for (const LayerWeights& layer : weights.layers) {
     name_matmul("qkv", {{&layer.wq, &layer.wk, &layer.wv}});
     name_matmul("output", {{&layer.wo}});
@@ -111,30 +112,30 @@ void TimingBackend::timed_rows(std::string_view name, std::span<const Item> item
 
 void TimingBackend::embed(const Weight& table, std::span<const int32_t> ids, float* out) {
   timed("embedding", static_cast<double>(ids.size() * table.row_bytes()),
-        [&] { inner_.embed(table, ids, out); });
+        [&] { inner().embed(table, ids, out); });
 }
 
 void TimingBackend::rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width,
                              float epsilon, float* out) {
-  timed("norm", 0, [&] { inner_.rms_norm(x, gain, n_rows, width, epsilon, out); });
+  timed("norm", 0, [&] { inner().rms_norm(x, gain, n_rows, width, epsilon, out); });
 }
 
 void TimingBackend::matmul(const float* x, int64_t n_rows, std::span<const Linear> linears) {
-  if (!on_) return inner_.matmul(x, n_rows, linears);
+  if (!on_) return inner().matmul(x, n_rows, linears);
   double bytes = 0;
   for (const Linear& linear : linears) bytes += static_cast<double>(linear.weight->bytes());
   const auto found = matmul_names_.find(linears[0].weight->data);
   const std::string_view name = found == matmul_names_.end() ? kOtherMatmul : found->second;
-  timed(name, bytes, [&] { inner_.matmul(x, n_rows, linears); });
+  timed(name, bytes, [&] { inner().matmul(x, n_rows, linears); });
 }
 
 void TimingBackend::rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim,
                          const float* cos_sin, RopePairing pairing) {
-  timed("rope", 0, [&] { inner_.rope(x, n_rows, n_heads, head_dim, cos_sin, pairing); });
+  timed("rope", 0, [&] { inner().rope(x, n_rows, n_heads, head_dim, cos_sin, pairing); });
 }
 
 void TimingBackend::swiglu(float* gate, const float* up, int64_t n) {
-  timed("swiglu", 0, [&] { inner_.swiglu(gate, up, n); });
+  timed("swiglu", 0, [&] { inner().swiglu(gate, up, n); });
 }
 
 void TimingBackend::append(std::span<const AppendItem> items) {
@@ -144,15 +145,15 @@ void TimingBackend::append(std::span<const AppendItem> items) {
     bytes += static_cast<double>(item.n_rows) *
              static_cast<double>(item.kv.k.row_bytes + item.kv.v.row_bytes);
   }
-  timed("append", bytes, [&] { inner_.append(items); });
+  timed("append", bytes, [&] { inner().append(items); });
 }
 
 void TimingBackend::attend(std::span<const AttendItem> items) {
-  timed_rows(attend_name(items[0], picked_), items, [&] { inner_.attend(items); });
+  timed_rows(attend_name(items[0], picked_), items, [&] { inner().attend(items); });
 }
 
 void TimingBackend::score(std::span<const ScoreItem> items) {
-  timed_rows("score", items, [&] { inner_.score(items); });
+  timed_rows("score", items, [&] { inner().score(items); });
 }
 
 void TimingBackend::top_k(std::span<const TopKItem> items) {
@@ -163,7 +164,7 @@ void TimingBackend::top_k(std::span<const TopKItem> items) {
   }
   const TopKItem& item = items[0];
   timed(by_scope(kTopK, list_count(item.scope, item.n_heads, item.n_kv_heads), item.n_kv_heads),
-        bytes, [&] { inner_.top_k(items); });
+        bytes, [&] { inner().top_k(items); });
 }
 
 void TimingBackend::update_page_bounds(std::span<const PageBoundsItem> items) {
@@ -172,7 +173,7 @@ void TimingBackend::update_page_bounds(std::span<const PageBoundsItem> items) {
     const int64_t first = item.first_row / item.page_rows * item.page_rows;
     bytes += static_cast<double>(item.kv.length - first) * static_cast<double>(item.kv.k.row_bytes);
   }
-  timed("page bounds", bytes, [&] { inner_.update_page_bounds(items); });
+  timed("page bounds", bytes, [&] { inner().update_page_bounds(items); });
 }
 
 void TimingBackend::score_pages(std::span<const ScorePagesItem> items) {
@@ -181,7 +182,7 @@ void TimingBackend::score_pages(std::span<const ScorePagesItem> items) {
     bytes +=
         static_cast<double>(item.n_pages * 2 * item.n_kv_heads * item.head_dim) * sizeof(float);
   }
-  timed("score pages", bytes, [&] { inner_.score_pages(items); });
+  timed("score pages", bytes, [&] { inner().score_pages(items); });
 }
 
 void TimingBackend::update_block_sums(std::span<const BlockSumsItem> items) {
@@ -190,7 +191,7 @@ void TimingBackend::update_block_sums(std::span<const BlockSumsItem> items) {
     bytes += static_cast<double>(item.end_row - item.first_row) *
              static_cast<double>(item.kv.k.row_bytes + item.kv.v.row_bytes);
   }
-  timed("block sums", bytes, [&] { inner_.update_block_sums(items); });
+  timed("block sums", bytes, [&] { inner().update_block_sums(items); });
 }
 
 void TimingBackend::attend_rest(std::span<const AttendRestItem> items) {
@@ -200,7 +201,7 @@ void TimingBackend::attend_rest(std::span<const AttendRestItem> items) {
                                  item.n_kv_heads * item.head_dim) *
              sizeof(float);
   }
-  timed("attend rest", bytes, [&] { inner_.attend_rest(items); });
+  timed("attend rest", bytes, [&] { inner().attend_rest(items); });
 }
 
 }  // namespace tidal

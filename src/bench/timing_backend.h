@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "model/model.h"
-#include "ops/backend.h"
+#include "ops/forwarding_backend.h"
 
 namespace tidal {
 
@@ -29,7 +29,7 @@ struct OperationTime {
   double bytes = 0;
 };
 
-class TimingBackend final : public Backend {
+class TimingBackend final : public ForwardingBackend {
  public:
   TimingBackend(Backend& inner, const ModelWeights& weights);
 
@@ -37,12 +37,6 @@ class TimingBackend final : public Backend {
   // The kinds of operations since the last clear(), in the order of their first call.
   std::span<const OperationTime> times() const { return times_; }
   void clear() { times_.clear(); }
-
-  std::string_view name() const override { return inner_.name(); }
-  int threads() const override { return inner_.threads(); }
-  WeightLayout weight_layout() const override { return inner_.weight_layout(); }
-  Buffer allocate(size_t bytes) override { return inner_.allocate(bytes); }
-  void reserve(const BackendLimits& limits) override { inner_.reserve(limits); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override;
   void rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width, float epsilon,
@@ -70,7 +64,6 @@ class TimingBackend final : public Backend {
   void timed_rows(std::string_view name, std::span<const Item> items, const Call& call);
   OperationTime& entry(std::string_view name);
 
-  Backend& inner_;
   bool on_ = false;
   bool picked_ = false;            // since the last append: this layer made its own picks
   std::deque<std::string> names_;  // stay where they are

@@ -1,6 +1,7 @@
 #include "cli/flags.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -10,6 +11,7 @@
 #include "attention/layer_plan.h"
 #include "attention/registry.h"
 #include "base/log.h"
+#include "ops/factory/backend_factory.h"
 #include "tidal/error.h"
 
 namespace tidal::cli {
@@ -114,9 +116,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->group(group)
       ->check(CLI::IsMember({"f16", "bf16", "f32", "q8_0"}))
       ->capture_default_str();
-  app.add_option("--backend", engine.backend, "cpu or reference")
+  app.add_option("--backend", engine.backend, fmt::format("{}", fmt::join(backend_names(), ", ")))
       ->group(group)
-      ->check(CLI::IsMember({"cpu", "reference"}))
+      ->check(CLI::IsMember(backend_names()))
       ->capture_default_str();
   app.add_option("--rope-scaling", engine.rope.scaling,
                  "none, linear or yarn (default: the model's)")

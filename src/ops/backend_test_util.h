@@ -48,8 +48,8 @@ class BackendTest : public testing::TestWithParam<std::string> {
   }
 };
 
-#define TIDAL_FOR_EVERY_BACKEND(suite)                                           \
-  INSTANTIATE_TEST_SUITE_P(Backends, suite, testing::Values("reference", "cpu"), \
+#define TIDAL_FOR_EVERY_BACKEND(suite)                                                   \
+  INSTANTIATE_TEST_SUITE_P(Backends, suite, testing::ValuesIn(::tidal::backend_names()), \
                            [](const auto& backend) { return backend.param; })
 
 inline Floats random_normal(size_t n, uint32_t seed, float deviation = 1.0f) {

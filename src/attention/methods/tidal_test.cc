@@ -15,10 +15,10 @@ namespace {
 
 constexpr int64_t kMaxLength = 320;
 
-class TidalRestTest : public testing::TestWithParam<const char*> {
+class TidalRestTest : public testing::TestWithParam<std::string> {
  protected:
   TidalRestTest()
-      : backend_(test_backend(GetParam())), runner_(*backend_, shape_.n_heads, kMaxLength, 1) {
+      : backend_(make_backend(GetParam(), 1)), runner_(*backend_, shape_.n_heads, kMaxLength, 1) {
     backend_->reserve({1, shape_.n_heads * shape_.head_dim, kMaxLength, 1, shape_.n_heads,
                        shape_.n_kv_heads, shape_.head_dim});
   }
@@ -127,7 +127,7 @@ TEST_P(TidalRestTest, AClonedStateGoesItsOwnWay) {
   EXPECT_EQ(sequence.run(runner_), expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, TidalRestTest, testing::Values("reference", "cpu"));
+INSTANTIATE_TEST_SUITE_P(Backends, TidalRestTest, testing::ValuesIn(backend_names()));
 
 }  // namespace
 }  // namespace tidal::test

@@ -1,14 +1,20 @@
-// Back ends by name: the one list of them.
+// Back ends by name: the one list of them, from which flags, messages and test suites are fed.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "ops/backend.h"
 
 namespace tidal {
 
-// "cpu" or "reference". Throws Error(kUnsupported) that names what there is.
+// Of all back ends in this build, the default one first.
+std::vector<std::string> backend_names();
+
+// n_threads: of back ends that run on this machine's cores. Throws Error(kUnsupported) that names
+// what there is.
 std::unique_ptr<Backend> make_backend(std::string_view name, int n_threads);
 
 }  // namespace tidal
