@@ -72,7 +72,7 @@ class MethodTest : public testing::TestWithParam<std::tuple<std::string, MethodC
     options.plan = method_case().plan;
     options.budget = budget;
     options.min_context = min_context;
-    return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads);
+    return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048);
   }
 
   // The presets' own budgets are beyond these short sequences.
@@ -141,8 +141,9 @@ TEST_P(MethodTest, ABudgetOfTheLengthIsFullAttention) {
     AttentionRunner runner = this->runner(shape);
     MethodOptions full;
     full.name = "full";
-    TestSequence reference(
-        shape, make_method(full, shape.n_layers, shape.n_heads, shape.n_kv_heads), kMaxLength);
+    TestSequence reference(shape,
+                           make_method(full, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048),
+                           kMaxLength);
     reference.append(100);
     const auto expected = reference.run(runner);
     for (const char* budget : {"100", "5000", "100%"}) {
@@ -294,7 +295,7 @@ TEST_P(MethodTest, ThePlanInForceMakesTheSameMethod) {
   options.name = once->name();
   options.plan = once->plan_line();
   options.min_context = 0;
-  const auto twice = make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads);
+  const auto twice = make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048);
   EXPECT_EQ(twice->plan_line(), once->plan_line());
   EXPECT_EQ(twice->correct_every(), once->correct_every());
 }

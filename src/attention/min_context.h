@@ -19,9 +19,6 @@ namespace tidal {
 inline constexpr int64_t kDefaultMinContext = 1024;
 inline constexpr int64_t kMaxMinContext = 4096;
 
-// K and V of a position in one layer for 8 KV heads of 64 in f16.
-inline constexpr int64_t kTypicalRowBytes = 2048;
-
 // row_bytes: K and V of one position in one layer, all KV heads.
 int64_t default_min_context(const LayerPlan& plan, int64_t row_bytes);
 

@@ -44,7 +44,7 @@ const MethodEntry& find_method(std::string_view name) {
   const auto* found = std::find_if(kMethods.begin(), kMethods.end(),
                                    [&](const MethodEntry& entry) { return entry.name == name; });
   if (found == kMethods.end()) {
-    fail(ErrorCode::kUnsupported, "unknown method '{}', use --method {}", name,
+    fail(ErrorCode::kUnsupported, "unknown method '{}'; available: {}", name,
          fmt::join(kNames, ", "));
   }
   return *found;
@@ -84,6 +84,12 @@ std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options,
   context.min_context = options.min_context;
   context.row_bytes = row_bytes;
   return entry.make(context);
+}
+
+std::shared_ptr<const AttentionMethod> full_attention(int32_t n_layers) {
+  MethodContext context;
+  context.plan.layers.resize(static_cast<size_t>(n_layers));
+  return make_full_method(context);
 }
 
 }  // namespace tidal

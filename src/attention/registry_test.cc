@@ -9,6 +9,7 @@
 
 #include "attention/expected_test_util.h"
 #include "attention/layer_plan.h"
+#include "attention/min_context.h"
 #include "attention/sequence_test_util.h"
 #include "testing/temp_folder.h"
 #include "tidal/error.h"
@@ -18,8 +19,10 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr int64_t kRowBytes = 2048;
+
 std::shared_ptr<const AttentionMethod> make(const MethodOptions& options, int32_t n_layers = 30) {
-  return make_method(options, n_layers, 6, 2);
+  return make_method(options, n_layers, 6, 2, kRowBytes);
 }
 
 MethodOptions options_of(std::string name, std::string plan = "", std::string budget = "") {
@@ -112,7 +115,7 @@ TEST(Registry, TheCorrectionStrideComesFromOptionOrPlan) {
 
 TEST(Registry, ShortContextsAreDense) {
   MethodOptions options = options_of("tidal", "budget:64");
-  const int64_t crossover = default_min_context(parse_plan_line("budget:64", 30), kTypicalRowBytes);
+  const int64_t crossover = default_min_context(parse_plan_line("budget:64", 30), kRowBytes);
   EXPECT_TRUE(make(options)->dense(crossover - 1));
   EXPECT_FALSE(make(options)->dense(crossover));
   const auto window = make(options_of("window", "budget:64 sinks:4"));
@@ -150,7 +153,7 @@ TEST(Registry, ThePresetTidalIsThePlanFileBesideTheModel) {
   EXPECT_EQ(make(options)->plan_line(), print_plan_line(preset_plan("paper", 30)));
   options.plan = "tidal";
   try {
-    make_method(options, 28, 6, 2);
+    make_method(options, 28, 6, 2, 2048);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(path)) << "another model's plan";
@@ -168,8 +171,8 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
       folder.write("head_map.json", plan_to_json(plan, {shape.n_heads, shape.n_kv_heads}).dump());
   MethodOptions options = options_of("tidal", path);
   options.min_context = 0;
-  TestSequence sequence(shape,
-                        make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads), 256);
+  TestSequence sequence(
+      shape, make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048), 256);
   sequence.append(150);
   const LayerStep third = sequence.method().plan_layer(3, 150, sequence.state());
   const LayerStep fourth = sequence.method().plan_layer(4, 150, sequence.state());

@@ -82,7 +82,7 @@ std::shared_ptr<const AttentionMethod> method(const TestShape& shape, const std:
   options.name = name;
   options.plan = plan;
   options.min_context = 0;
-  return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads);
+  return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048);
 }
 
 constexpr std::pair<const char*, const char*> kMixed[] = {

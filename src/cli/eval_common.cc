@@ -69,14 +69,13 @@ std::vector<std::string> plans_for(const std::string& method, bool takes_unnamed
 
 MethodCase make_case(const CompareFlags& flags, const Model& model, const std::string& name,
                      const std::string& plan, const std::string& budget) {
-  const Config& config = model.config();
   MethodOptions options = flags.model.method;
   options.name = name;
   options.plan = plan;
   options.budget = budget;
   options.default_plan_file = plan_file_beside(model.path());
   MethodCase result;
-  result.method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads);
+  result.method = method_for(model, options, flags.model.engine);
   if (name == "full") return result;
   result.plan_from = plan;
   result.budget = budget;

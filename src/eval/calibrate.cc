@@ -7,8 +7,8 @@
 #include <set>
 #include <utility>
 
-#include "attention/registry.h"
 #include "eval/mass_meter.h"
+#include "runtime/model_options.h"
 #include "runtime/session.h"
 
 namespace tidal {
@@ -79,7 +79,8 @@ class Comparison {
   Comparison(const std::shared_ptr<const Model>& model, const EngineOptions& options,
              const CalibrationProbes& probes, const CalibrationOptions& wanted, Calibration& result,
              const CalibrationReport& report)
-      : config_(model->config()),
+      : model_(*model),
+        options_(options),
         wanted_(wanted),
         result_(result),
         report_(report),
@@ -153,10 +154,11 @@ class Comparison {
     MethodOptions method;
     method.min_context = 0;
     method.plan = print_plan_line(plan);
-    return make_method(method, config_.n_layers, config_.n_heads, config_.n_kv_heads);
+    return method_for(model_, method, options_);
   }
 
-  const Config& config_;
+  const Model& model_;
+  const EngineOptions& options_;
   const CalibrationOptions& wanted_;
   Calibration& result_;
   const CalibrationReport& report_;

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "attention/registry.h"
 #include "eval/perplexity.h"
+#include "runtime/model_options.h"
 #include "testing/paths.h"
 
 namespace tidal::test {
@@ -66,8 +66,7 @@ TEST(Divergence, SummaryOfKnownTokens) {
 class DivergenceRun : public testing::Test {
  protected:
   std::shared_ptr<const AttentionMethod> method(const std::string& name, const std::string& plan) {
-    const Config& c = model_->config();
-    return make_method(options(name, plan), c.n_layers, c.n_heads, c.n_kv_heads);
+    return method_for(*model_, options(name, plan), engine());
   }
   static MethodOptions options(const std::string& name, const std::string& plan) {
     MethodOptions result;

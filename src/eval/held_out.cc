@@ -11,12 +11,6 @@
 namespace tidal {
 namespace {
 
-std::shared_ptr<const AttentionMethod> full_attention(const Config& config) {
-  MethodOptions method;
-  method.name = "full";
-  return make_method(method, config.n_layers, config.n_heads, config.n_kv_heads);
-}
-
 int64_t longest_answer(const Probe& probe) {
   size_t longest = 0;
   for (const Question& question : probe.questions) {
@@ -42,7 +36,7 @@ HeldOutFigures& HeldOutFigures::operator+=(const HeldOutFigures& other) {
 HeldOut::HeldOut(const std::shared_ptr<const Model>& model, const EngineOptions& options,
                  Probe probe, const Progress& progress)
     : probe_(std::move(probe)),
-      full_(full_attention(model->config())),
+      full_(full_attention(model->config().n_layers)),
       branches_(model, options, kMaxMethods + 1, probe_.max_length(), longest_answer(probe_)) {
   branches_.prefill(probe_.context, progress);
 }

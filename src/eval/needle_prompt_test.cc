@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "attention/registry.h"
 #include "eval/needle.h"
+#include "runtime/model_options.h"
 #include "runtime/model_text.h"
 #include "testing/error.h"
 #include "testing/paths.h"
@@ -122,7 +122,7 @@ TEST_F(NeedlePromptsTest, AnswersDoNotDependOnWhoElseIsAsked) {
     options.name = name;
     options.budget = "32";
     options.min_context = 0;
-    methods.push_back(make_method(options, c.n_layers, c.n_heads, c.n_kv_heads));
+    methods.push_back(method_for(*model_, options, engine));
   }
   Branches branches(model_, engine, 3, 400, prompt.answer_tokens);
   const auto all = ask_needle(branches, prompt, make.tokenizer(), methods, {});

@@ -53,7 +53,7 @@ class DecoderTest : public testing::TestWithParam<Setting> {
     options.plan = plan;
     options.min_context = 0;
     const Config& c = model_->config();
-    return make_method(options, c.n_layers, c.n_heads, c.n_kv_heads);
+    return make_method(options, c.n_layers, c.n_heads, c.n_kv_heads, 2048);
   }
   AttentionState state(const AttentionMethod& method) {
     return method.make_state(decoder_.decoder().attention_shape());

@@ -73,4 +73,10 @@ std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOpti
   return method;
 }
 
+std::shared_ptr<const AttentionMethod> method_for(const Model& model, const MethodOptions& options,
+                                                  const EngineOptions& engine) {
+  return method_for(model, options, cache_bytes_per_token(model.config(), engine),
+                    engine.prefill_chunk);
+}
+
 }  // namespace tidal

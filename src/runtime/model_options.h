@@ -31,5 +31,8 @@ std::string plan_file_beside(const std::string& model_path);
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
                                                   size_t cache_bytes_per_token,
                                                   int32_t prefill_chunk);
+// The same for the cache and the chunk that these options make.
+std::shared_ptr<const AttentionMethod> method_for(const Model& model, const MethodOptions& options,
+                                                  const EngineOptions& engine);
 
 }  // namespace tidal

@@ -19,7 +19,7 @@ namespace tidal {
 struct MethodContext {
   LayerPlan plan;           // as asked for, budget and correction stride overridden
   int64_t min_context = 0;  // below it everything is read; -1: the method's default
-  int64_t row_bytes = kTypicalRowBytes;
+  int64_t row_bytes = 0;    // of the cache: K and V of a position in one layer
   HeadCounts heads;
 };
 

@@ -28,7 +28,7 @@ class TidalRestTest : public testing::TestWithParam<std::string> {
     options.name = "tidal";
     options.plan = plan;
     options.min_context = 0;
-    return make_method(options, shape_.n_layers, shape_.n_heads, shape_.n_kv_heads);
+    return make_method(options, shape_.n_layers, shape_.n_heads, shape_.n_kv_heads, 2048);
   }
 
   TestShape shape_;

@@ -65,8 +65,7 @@ Json describe(const Flags& flags, const Model& model) {
   const WeightLayout layout = weight_layout(flags.model.engine);
   const size_t weight_memory = model.memory_bytes(layout);
   const size_t per_token = cache_bytes_per_token(config, flags.model.engine);
-  const auto method =
-      method_for(model, flags.model.method, per_token, flags.model.engine.prefill_chunk);
+  const auto method = method_for(model, flags.model.method, flags.model.engine);
   Json memory = Json::array();
   std::set<int64_t> contexts = kContexts;
   if (flags.model.engine.context_size > 0) contexts.insert(flags.model.engine.context_size);
