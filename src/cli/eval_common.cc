@@ -4,91 +4,16 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
-#include <utility>
 
-#include "attention/registry.h"
 #include "base/fail.h"
 #include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
 #include "eval/model_sum.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
 
 namespace tidal::cli {
-namespace {
-
-bool is_plan_file(const std::string& plan) {
-  return plan.find('/') != std::string::npos || plan.ends_with(".json");
-}
-
-// "quest=PLAN" speaks of quest alone.
-struct GivenPlan {
-  std::string method;  // empty: all
-  std::string plan;
-};
-
-GivenPlan split_plan(const std::string& text) {
-  for (const std::string_view name : method_names()) {
-    if (text.starts_with(name) && text.size() > name.size() && text[name.size()] == '=') {
-      return {std::string(name), text.substr(name.size() + 1)};
-    }
-  }
-  return {"", text};
-}
-
-Json number_or_text(const std::string& text) {
-  if (text.empty()) return nullptr;
-  int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stop == end ? Json(value) : Json(text);
-}
-
-std::vector<std::string> compared_methods(const CompareFlags& flags,
-                                          std::span<const GivenPlan> plans) {
-  if (!flags.methods.empty()) return flags.methods;
-  std::vector<std::string> names;
-  for (const GivenPlan& plan : plans) {
-    const std::string name = plan.method.empty() ? "tidal" : plan.method;
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return names.empty() ? std::vector<std::string>{"tidal"} : names;
-}
-
-// The plans of a method, or the one it brings. A plan that names no method is tidal's where tidal
-// takes part, and everybody's otherwise.
-std::vector<std::string> plans_for(const std::string& method, bool takes_unnamed,
-                                   std::span<const GivenPlan> plans) {
-  std::vector<std::string> own;
-  for (const GivenPlan& plan : plans) {
-    if (plan.method == method || (plan.method.empty() && takes_unnamed)) own.push_back(plan.plan);
-  }
-  return own.empty() ? std::vector<std::string>{""} : own;
-}
-
-MethodCase make_case(const CompareFlags& flags, const Model& model, const std::string& name,
-                     const std::string& plan, const std::string& budget) {
-  MethodOptions options = flags.model.method;
-  options.name = name;
-  options.plan = plan;
-  options.budget = budget;
-  options.default_plan_file = plan_file_beside(model.path());
-  MethodCase result;
-  result.method = method_for(model, options, flags.model.engine);
-  if (name == "full") return result;
-  result.plan_from = plan;
-  result.budget = budget;
-  const bool preset = name == "tidal" && (plan.empty() || plan == "tidal");
-  if (preset && !options.default_plan_file.empty()) {
-    result.plan_sum = file_sum(options.default_plan_file);
-  } else if (is_plan_file(plan)) {
-    result.plan_sum = file_sum(plan);
-  }
-  return result;
-}
-
-}  // namespace
 
 void add_text_flags(CLI::App& app, TextFlags& flags, bool several_files) {
   const std::string group = "Text";
@@ -164,46 +89,28 @@ void check_lengths(const Text& text, int64_t n_prefill, int64_t context_size) {
 }
 
 void add_compare_flags(CLI::App& app, CompareFlags& flags) {
-  add_compared_method_flags(app, flags.model, flags.methods, flags.plans, flags.budgets);
+  add_compared_method_flags(app, flags.model, flags.wanted.methods, flags.wanted.plans,
+                            flags.wanted.budgets);
   app.add_option("-o,--output", flags.output,
                  "Keep finished work here, JSON lines; a run with the same file goes on from it")
       ->group("Output");
   add_model_flags(app, flags.model);
 }
 
-std::string MethodCase::label() const {
-  return plan_from.empty() ? name() : fmt::format("{} {}", name(), plan_from);
-}
-
-Json MethodCase::json() const {
-  return {{"method", method->name()},
-          {"plan", method->plan_line()},
-          {"plan_from", plan_from},
-          {"plan_sum", plan_sum},
-          {"budget", number_or_text(budget)}};
-}
-
 std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& model) {
-  std::vector<GivenPlan> plans;
-  for (const std::string& plan : flags.plans) plans.push_back(split_plan(plan));
-  const std::vector<std::string> budgets =
-      flags.budgets.empty() ? std::vector<std::string>{""} : flags.budgets;
-  std::vector<MethodCase> cases;
-  const std::vector<std::string> names = compared_methods(flags, plans);
-  const bool tidal_takes_part = std::find(names.begin(), names.end(), "tidal") != names.end();
-  for (const std::string& name : names) {
-    for (const std::string& plan : plans_for(name, !tidal_takes_part || name == "tidal", plans)) {
-      for (const std::string& budget : budgets) {
-        MethodCase next = make_case(flags, model, name, plan, budget);
-        const bool known = std::any_of(cases.begin(), cases.end(), [&](const MethodCase& other) {
-          return other.name() == next.name() && other.plan_sum == next.plan_sum &&
-                 other.method->plan_line() == next.method->plan_line();
-        });
-        if (!known) cases.push_back(std::move(next));
-      }
-    }
+  return tidal::method_cases(flags.wanted, flags.model.method, model, flags.model.engine);
+}
+
+void run_experiment(Experiment& experiment, const std::string& label,
+                    const Experiment::Measure& measure) {
+  catch_interrupts();
+  ProgressBar bar(label, "tokens");
+  try {
+    experiment.run(
+        measure, [&](int64_t done, int64_t total) { bar.update(done, total); }, interrupted);
+  } catch (const Interrupted&) {
+    // What is done gets printed.
   }
-  return cases;
 }
 
 Json model_json(const Model& model, const EngineOptions& options) {

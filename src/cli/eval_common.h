@@ -3,14 +3,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "attention/method.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/output.h"
+#include "eval/experiment.h"
+#include "eval/method_cases.h"
 #include "model/model.h"
 
 namespace tidal::cli {
@@ -37,28 +37,17 @@ std::vector<Text> read_texts(const TextFlags& flags, const Model& model);
 // Throws Error when --prefill leaves nothing to score, or --ctx-size (0: none given) is too small.
 void check_lengths(const Text& text, int64_t n_prefill, int64_t context_size);
 
-// The methods of a comparison: every method with every plan and budget.
 struct CompareFlags {
   ModelFlags model;
-  std::vector<std::string> methods;  // empty: tidal, or those that plans name
-  std::vector<std::string> budgets;  // empty: the plan's
-  std::vector<std::string> plans;    // PLAN, or METHOD=PLAN
-  std::string output;                // finished work, JSON lines
+  Comparison wanted;
+  std::string output;  // finished work, JSON lines
 };
 void add_compare_flags(CLI::App& app, CompareFlags& flags);
-
-struct MethodCase {
-  std::string plan_from;  // the plan as it was given, empty: the method's own
-  std::string plan_sum;   // of a plan file, else empty
-  std::string budget;     // as it was given, empty: the plan's
-  std::shared_ptr<const AttentionMethod> method;
-
-  std::string name() const { return std::string(method->name()); }
-  std::string label() const;  // the method, and its plan where one was given
-  Json json() const;          // {"method", "plan", "plan_from", "plan_sum", "budget"}
-};
-// Those that come to the same are kept once. Throws Error for what no method can be made of.
 std::vector<MethodCase> method_cases(const CompareFlags& flags, const Model& model);
+
+// Runs it with a progress bar to its end or to Ctrl-C. `measure` may throw Interrupted.
+void run_experiment(Experiment& experiment, const std::string& label,
+                    const Experiment::Measure& measure);
 
 // Opens every report: {"model", "model_sum", …} and what decides how the model computes.
 Json model_json(const Model& model, const EngineOptions& options);

@@ -4,10 +4,6 @@
 
 namespace tidal::cli {
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 Json rows_json(const RowsReport& rows) {
   return {{"read", rows.read}, {"total", rows.total}, {"share", rows.share()}};
 }

@@ -97,7 +97,7 @@ class Divergence(Eval):
         self.assertEqual(more[0], first[2])
         self.assertEqual(log.read_bytes().count(b"\n"), 1 + 4)
         self.fails(*self.words(prefill=150), "-o", log, says=["log.jsonl", "prefill 200", "150", "-o"])
-        self.fails(*self.kld, "-o", self.text, says=["text.txt", "no file of results"])
+        self.fails(*self.kld, "-o", self.text, says=["text.txt", "not a file of results"])
         self.fails(*self.kld, "-o", self.folder / "no" / "x", says=["No such file"])
 
     def test_interrupted(self):

@@ -8,8 +8,6 @@
 
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
-#include "cli/result_log.h"
 #include "eval/divergence.h"
 
 namespace tidal::cli {
@@ -26,10 +24,6 @@ struct Measured {
   RowsReport rows;
   int64_t corrections = 0;
 };
-
-Json unit_json(const Text& text, const MethodCase& method) {
-  return {{"file", text.name}, {"file_sum", text.sum}, {"case", method.json()}};
-}
 
 Json measured_json(const Measured& measured) {
   Json kld = Json::array(), logprob = Json::array(), full = Json::array(), same = Json::array();
@@ -60,169 +54,149 @@ Measured measured_from(const Json& line) {
   return measured;
 }
 
-class Run {
- public:
-  explicit Run(const Flags& flags)
-      : flags_(flags),
-        model_(load_model(flags.compare.model.engine)),
-        cases_(method_cases(flags.compare, *model_)),
-        texts_(read_texts(flags.text, *model_)),
-        log_(flags.compare.output, settings()),
-        bar_("divergence", "tokens") {
-    int64_t longest = 0;
-    for (const Text& text : texts_) {
-      check_lengths(text, flags.text.n_prefill, flags.compare.model.engine.context_size);
-      longest = std::max(longest, length(text));
-    }
-    warn_beyond_training(*model_, longest);
+Json settings(const Flags& flags, const Model& model) {
+  Json json = model_json(model, flags.compare.model.engine);
+  json.update({{"eval", "kld"},
+               {"prefill", flags.text.n_prefill},
+               {"max_tokens", flags.text.max_tokens},
+               {"skip", flags.text.skip},
+               {"min_context", flags.compare.model.method.min_context}});
+  return json;
+}
+
+std::vector<Experiment::Item> items_of(const std::vector<Text>& texts) {
+  std::vector<Experiment::Item> items;
+  for (const Text& text : texts) {
+    items.push_back({{{"file", text.name}, {"file_sum", text.sum}}, std::ssize(text.tokens)});
   }
+  return items;
+}
 
-  int run() {
-    catch_interrupts();
-    for (const Text& text : texts_) tokens_left_ += missing(text).empty() ? 0 : length(text);
-    tokens_in_all_ = tokens_left_;
-    measured_.resize(texts_.size());
-    for (size_t i = 0; i < texts_.size() && !interrupted(); ++i) {
-      measured_[i].resize(cases_.size());
-      measure(texts_[i], measured_[i]);
-    }
-    bar_.clear();
-    print();
-    return interrupted() ? kExitInterrupted : kExitDone;
+// On Ctrl-C what was measured of the text, or Interrupted where that is nothing.
+std::vector<Experiment::Result> measure(const Flags& flags,
+                                        const std::shared_ptr<const Model>& model, const Text& text,
+                                        Experiment::Methods methods, const Progress& progress) {
+  const int64_t n_prefill = flags.text.n_prefill;
+  const int64_t n_scored = std::ssize(text.tokens) - n_prefill;
+  Branches branches(model, flags.compare.model.engine, static_cast<int32_t>(methods.size()) + 1,
+                    n_prefill, n_scored);
+  std::vector<Measured> measured(methods.size());
+  const auto on_token = [&](int64_t, std::span<const TokenDivergence> divergences) {
+    for (size_t i = 0; i < measured.size(); ++i) measured[i].tokens.push_back(divergences[i]);
+    return !interrupted();
+  };
+  const auto on_progress = [&](int64_t done, int64_t total) {
+    progress(done, total);
+    if (done < n_prefill) throw_if_interrupted();
+  };
+  diverge(branches, methods, text.tokens, n_prefill, on_token, on_progress);
+  std::vector<Experiment::Result> results;
+  for (int32_t i = 0; i < std::ssize(measured); ++i) {
+    Measured& one = measured[static_cast<size_t>(i)];
+    one.rows = branches.rows(i);
+    one.corrections = branches.corrections(i);
+    results.push_back({measured_json(one), std::ssize(one.tokens) == n_scored});
   }
+  return results;
+}
 
- private:
-  Json settings() const {
-    Json json = model_json(*model_, flags_.compare.model.engine);
-    json.update({{"eval", "kld"},
-                 {"prefill", flags_.text.n_prefill},
-                 {"max_tokens", flags_.text.max_tokens},
-                 {"skip", flags_.text.skip},
-                 {"min_context", flags_.compare.model.method.min_context}});
-    return json;
-  }
-
-  static int64_t length(const Text& text) { return std::ssize(text.tokens); }
-
-  // The cases that the output file does not hold for this text.
-  std::vector<size_t> missing(const Text& text) const {
-    std::vector<size_t> result;
-    for (size_t i = 0; i < cases_.size(); ++i) {
-      if (log_.find(unit_json(text, cases_[i])) == nullptr) result.push_back(i);
-    }
-    return result;
-  }
-
-  void measure(const Text& text, std::vector<Measured>& measured) {
-    const std::vector<size_t> wanted = missing(text);
-    for (size_t i = 0; i < cases_.size(); ++i) {
-      const Json* done = log_.find(unit_json(text, cases_[i]));
-      if (done != nullptr) measured[i] = measured_from(*done);
-    }
-    if (wanted.empty()) return;
-    std::vector<std::shared_ptr<const AttentionMethod>> methods;
-    for (const size_t i : wanted) methods.push_back(cases_[i].method);
-    const int64_t n_prefill = flags_.text.n_prefill;
-    Branches branches(model_, flags_.compare.model.engine, static_cast<int32_t>(methods.size()) + 1,
-                      n_prefill, length(text) - n_prefill);
-    const auto on_token = [&](int64_t, std::span<const TokenDivergence> divergences) {
-      for (size_t i = 0; i < wanted.size(); ++i) {
-        measured[wanted[i]].tokens.push_back(divergences[i]);
-      }
-      return !interrupted();
-    };
-    const auto on_progress = [&](int64_t done, int64_t total) {
-      bar_.update(tokens_in_all_ - tokens_left_ + done, tokens_in_all_);
-      if (done < n_prefill) throw_if_interrupted();
-      if (done == total) tokens_left_ -= total;
-    };
-    try {
-      diverge(branches, methods, text.tokens, n_prefill, on_token, on_progress);
-    } catch (const Interrupted&) {
-      return;  // nothing of this text was measured
-    }
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      Measured& result = measured[wanted[i]];
-      result.rows = branches.rows(static_cast<int32_t>(i));
-      result.corrections = branches.corrections(static_cast<int32_t>(i));
-      if (std::ssize(result.tokens) == length(text) - n_prefill) {
-        log_.add(unit_json(text, cases_[wanted[i]]), measured_json(result));
-      }
-    }
-  }
-
-  void print() const {
-    if (!flags_.compare.model.json) {
-      fmt::print("| {:24} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>9} | {:>6} |\n", "method",
-                 "KLD", "+-", "p99", "same top", "ppl", "full ppl", "rows");
-      fmt::print("|---|--:|--:|--:|--:|--:|--:|--:|\n");
-    }
-    for (size_t i = 0; i < cases_.size(); ++i) print_case(i);
-  }
-
-  void print_case(size_t index) const {
-    const MethodCase& method = cases_[index];
-    Measured all;
-    Json files = Json::array();
-    for (size_t i = 0; i < texts_.size(); ++i) {
-      if (measured_[i].empty()) continue;
-      const Measured& one = measured_[i][index];
-      all.tokens.insert(all.tokens.end(), one.tokens.begin(), one.tokens.end());
-      all.rows.read += one.rows.read;
-      all.rows.total += one.rows.total;
-      all.corrections += one.corrections;
-      const DivergenceSummary summary = summarize(one.tokens);
-      files.push_back({{"file", texts_[i].name},
-                       {"tokens", summary.tokens},
-                       {"kld", summary.mean},
-                       {"ppl", summary.perplexity},
-                       {"ppl_full", summary.perplexity_full}});
-    }
-    const DivergenceSummary sum = summarize(all.tokens);
-    if (!flags_.compare.model.json) {
-      const std::string budget = method.budget.empty() ? "" : " K " + method.budget;
-      fmt::print(
-          "| {:24} | {:8.5f} | {:8.5f} | {:8.4f} | {:6.2f} % | {:8.4f} | {:9.4f} | {:4.1f} % |\n",
-          method.label() + budget, sum.mean, sum.standard_error, sum.p99, 100 * sum.same_top,
-          sum.perplexity, sum.perplexity_full, 100 * all.rows.share());
-      return;
-    }
-    Json json = model_json(*model_, flags_.compare.model.engine);
-    json.update({{"tokens", sum.tokens},
-                 {"kld",
-                  {{"mean", sum.mean},
-                   {"stderr", sum.standard_error},
-                   {"p50", sum.p50},
-                   {"p90", sum.p90},
-                   {"p99", sum.p99},
-                   {"p999", sum.p999},
-                   {"max", sum.max}}},
-                 {"same_top", sum.same_top},
-                 {"rms_dp", sum.rms_dp},
-                 {"ppl", sum.perplexity},
-                 {"ppl_stderr", sum.perplexity_error},
-                 {"ppl_full", sum.perplexity_full}});
-    json.update(method.json());
-    json.update({{"rows", rows_json(all.rows)},
-                 {"corrections", all.corrections},
-                 {"prefill", flags_.text.n_prefill},
-                 {"skip", flags_.text.skip},
-                 {"files", files},
-                 {"seed", 0},
-                 {"complete", !interrupted()}});
-    fmt::print("{}\n", dump(json));
-  }
-
-  const Flags& flags_;
-  std::shared_ptr<const Model> model_;
-  std::vector<MethodCase> cases_;
-  std::vector<Text> texts_;
-  ResultLog log_;
-  ProgressBar bar_;
-  int64_t tokens_in_all_ = 0;  // of the texts that are not done
-  int64_t tokens_left_ = 0;
-  std::vector<std::vector<Measured>> measured_;  // [n_texts][n_cases]; inner empty: not begun
+// A case over all texts.
+struct Row {
+  Measured all;
+  Json files = Json::array();
 };
+
+Row row_of(const Experiment& experiment, const std::vector<Text>& texts, size_t method_case) {
+  Row row;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Json* result = experiment.result(i, method_case);
+    if (result == nullptr) continue;
+    const Measured one = measured_from(*result);
+    row.all.tokens.insert(row.all.tokens.end(), one.tokens.begin(), one.tokens.end());
+    row.all.rows.read += one.rows.read;
+    row.all.rows.total += one.rows.total;
+    row.all.corrections += one.corrections;
+    const DivergenceSummary summary = summarize(one.tokens);
+    row.files.push_back({{"file", texts[i].name},
+                         {"tokens", summary.tokens},
+                         {"kld", summary.mean},
+                         {"ppl", summary.perplexity},
+                         {"ppl_full", summary.perplexity_full}});
+  }
+  return row;
+}
+
+Json row_json(const Flags& flags, const Model& model, const MethodCase& method, const Row& row) {
+  const DivergenceSummary sum = summarize(row.all.tokens);
+  Json json = model_json(model, flags.compare.model.engine);
+  json.update({{"tokens", sum.tokens},
+               {"kld",
+                {{"mean", sum.mean},
+                 {"stderr", sum.standard_error},
+                 {"p50", sum.p50},
+                 {"p90", sum.p90},
+                 {"p99", sum.p99},
+                 {"p999", sum.p999},
+                 {"max", sum.max}}},
+               {"same_top", sum.same_top},
+               {"rms_dp", sum.rms_dp},
+               {"ppl", sum.perplexity},
+               {"ppl_stderr", sum.perplexity_error},
+               {"ppl_full", sum.perplexity_full}});
+  json.update(method.json());
+  json.update({{"rows", rows_json(row.all.rows)},
+               {"corrections", row.all.corrections},
+               {"prefill", flags.text.n_prefill},
+               {"skip", flags.text.skip},
+               {"files", row.files},
+               {"seed", 0},
+               {"complete", !interrupted()}});
+  return json;
+}
+
+void print_row(const MethodCase& method, const Row& row) {
+  const DivergenceSummary sum = summarize(row.all.tokens);
+  const std::string budget = method.budget.empty() ? "" : " K " + method.budget;
+  fmt::print(
+      "| {:24} | {:8.5f} | {:8.5f} | {:8.4f} | {:6.2f} % | {:8.4f} | {:9.4f} | {:4.1f} % |\n",
+      method.label() + budget, sum.mean, sum.standard_error, sum.p99, 100 * sum.same_top,
+      sum.perplexity, sum.perplexity_full, 100 * row.all.rows.share());
+}
+
+int eval_kld(const Flags& flags) {
+  const EngineOptions& engine = flags.compare.model.engine;
+  const bool json = flags.compare.model.json;
+  const auto model = load_model(engine);
+  std::vector<MethodCase> cases = method_cases(flags.compare, *model);
+  const std::vector<Text> texts = read_texts(flags.text, *model);
+  int64_t longest = 0;
+  for (const Text& text : texts) {
+    check_lengths(text, flags.text.n_prefill, engine.context_size);
+    longest = std::max(longest, std::ssize(text.tokens));
+  }
+  warn_beyond_training(*model, longest);
+  Experiment experiment(std::move(cases), items_of(texts), flags.compare.output,
+                        settings(flags, *model));
+  run_experiment(experiment, "divergence",
+                 [&](size_t item, Experiment::Methods methods, const Progress& progress) {
+                   return measure(flags, model, texts[item], methods, progress);
+                 });
+  if (!json) {
+    fmt::print("| {:24} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>9} | {:>6} |\n", "method",
+               "KLD", "+-", "p99", "same top", "ppl", "full ppl", "rows");
+    fmt::print("|---|--:|--:|--:|--:|--:|--:|--:|\n");
+  }
+  for (size_t i = 0; i < experiment.cases().size(); ++i) {
+    const MethodCase& method = experiment.cases()[i];
+    const Row row = row_of(experiment, texts, i);
+    if (json) {
+      fmt::print("{}\n", dump(row_json(flags, *model, method, row)));
+    } else {
+      print_row(method, row);
+    }
+  }
+  return interrupted() ? kExitInterrupted : kExitDone;
+}
 
 }  // namespace
 
@@ -235,7 +209,7 @@ void add_eval_kld(CLI::App& eval, Work& work) {
       "--methods tidal,quest,window --budgets 128,256");
   add_text_flags(*command, flags->text, /*several_files=*/true);
   add_compare_flags(*command, flags->compare);
-  command->callback([flags, &work] { work = [flags] { return Run(*flags).run(); }; });
+  command->callback([flags, &work] { work = [flags] { return eval_kld(*flags); }; });
 }
 
 }  // namespace tidal::cli

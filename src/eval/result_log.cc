@@ -1,4 +1,4 @@
-#include "cli/result_log.h"
+#include "eval/result_log.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include "base/fail.h"
-#include "cli/inputs.h"
-#include "cli/output.h"
+#include "base/json.h"
+#include "base/mapped_file.h"
 
-namespace tidal::cli {
+namespace tidal {
 namespace {
+
+using Json = ResultLog::Json;
 
 void check_settings(const std::string& path, const Json& there, const Json& wanted) {
   for (const auto& [key, value] : wanted.items()) {
@@ -41,15 +43,17 @@ ResultLog::ResultLog(const std::string& path, const Json& settings) : path_(path
 }
 
 void ResultLog::read(const Json& settings) {
-  const std::string text = read_text(path_);
+  const MappedFile file(path_);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                              file.bytes().size());
   size_t begin = 0;
-  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    const auto line = std::string_view(text).substr(begin, end - begin);
+  for (size_t end; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
+    const auto line = text.substr(begin, end - begin);
     Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     const char* key = begin == 0 ? "settings" : "unit";
     if (!json.is_object() || !json.contains(key)) {
       fail(ErrorCode::kInvalidArgument,
-           "{} is no file of results, line {} has no \"{}\": give another file with -o", path_,
+           "{} is not a file of results, line {} has no \"{}\": give another file with -o", path_,
            1 + std::count(text.begin(), text.begin() + static_cast<int64_t>(begin), '\n'), key);
     }
     if (begin == 0) {
@@ -60,7 +64,8 @@ void ResultLog::read(const Json& settings) {
     }
   }
   if (begin == 0) {
-    fail(ErrorCode::kInvalidArgument, "{} is no file of results: give another file with -o", path_);
+    fail(ErrorCode::kInvalidArgument, "{} is not a file of results: give another file with -o",
+         path_);
   }
   if (begin < text.size()) std::filesystem::resize_file(path_, begin);
 }
@@ -83,4 +88,4 @@ void ResultLog::write(const Json& line) {
   if (!file_.flush()) fail(ErrorCode::kIo, "cannot write {}: is the disk full?", path_);
 }
 
-}  // namespace tidal::cli
+}  // namespace tidal

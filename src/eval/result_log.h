@@ -7,15 +7,16 @@
 #pragma once
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_map>
 
-#include "cli/output.h"
-
-namespace tidal::cli {
+namespace tidal {
 
 class ResultLog {
  public:
+  using Json = nlohmann::ordered_json;
+
   ResultLog(const std::string& path, const Json& settings);
 
   // The finished line of this unit, or null. Valid until the next add().
@@ -32,4 +33,4 @@ class ResultLog {
   std::unordered_map<std::string, Json> lines_;  // by their unit, printed
 };
 
-}  // namespace tidal::cli
+}  // namespace tidal
