@@ -55,7 +55,7 @@ class TidalMethod final : public PlannedMethod {
 
  private:
   // Every layer that reads picks but the first that makes them: in SmolLM2 the first layer looks at
-  // tokens, not at places, and means of its rows do harm (docs/fidelity.md).
+  // tokens, not at places, and means of its rows do harm (docs/results/2026-11-24-fidelity.md).
   bool takes_rest(int32_t layer) const {
     if (plan().rest == 0 || layer == first_select_) return false;
     const LayerRole role = spec(layer).role;
