@@ -78,7 +78,7 @@ function(tidal_folder folder)
       target_link_libraries(${target}_test PRIVATE ${name})
     endforeach()
     gtest_discover_tests(${target}_test NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT 600)
+                         PROPERTIES TIMEOUT 600 LABELS ${folder})
   endif()
   if(TIDAL_BUILD_FUZZERS)
     foreach(fuzzer ${fuzzers})

@@ -45,7 +45,7 @@ void validate_sparse(const LayerPlan& plan, int32_t layer) {
   if (spec.source >= layer ||
       plan.layers[static_cast<size_t>(spec.source)].role != LayerRole::kSelect) {
     fail(ErrorCode::kInvalidArgument,
-         "plan: source: layer {} reads layer {}, which is no selecting layer before it", layer,
+         "plan: source: layer {} reads layer {}, which is not a selecting layer before it", layer,
          spec.source);
   }
 }

@@ -151,7 +151,8 @@ LayerPlan resolve_plan(std::string_view text, int32_t n_layers, HeadCounts heads
   if (text.find(':') != text.npos) return parse_plan_line(text, n_layers);
   if (text == "paper" || text == "tidal") return preset_plan(text, n_layers);
   fail(ErrorCode::kNotFound,
-       "plan '{}' is no preset (paper, tidal), no plan line (full:0-1 select:2,12) and no file "
+       "unknown plan '{}': give a preset (paper, tidal), a plan line (full:0-1 select:2,12) or a "
+       "file "
        "(PATH.json)",
        text);
 }
