@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kv/sequence_summaries.h"
 #include "ops/backend.h"
 #include "ops/selection.h"
 #include "tensor/buffer.h"
@@ -33,11 +35,8 @@ struct AttentionState {
   AttentionState() = default;
   explicit AttentionState(const AttentionShape& shape);
 
-  // Memory for the picks of a layer, and for the page bounds of one.
+  // Memory for the picks of a layer.
   void add_selection(int32_t layer, int32_t n_lists, int64_t capacity);
-  void add_bounds(int32_t layer, int32_t page_rows);
-  // Memory for the sums over blocks of rows of one.
-  void add_blocks(int32_t layer, int32_t block_rows);
 
   // The cache was cut to `length` rows, or rows from there on were rewritten.
   void truncate(int64_t length);
@@ -47,19 +46,10 @@ struct AttentionState {
   AttentionShape shape;
   std::vector<Selection> selections;  // [n_layers]; layers that never select have no lists
   std::vector<Buffer> selection_memory;
-  std::vector<float*> page_bounds;  // quest: [n_layers] bounds, see PageBoundsItem; null if unused
-  std::vector<Buffer> bounds_memory;
-  std::vector<int64_t> bounds_length;  // [n_layers] rows whose bounds are up to date
-  int32_t bounds_page_rows = 0;        // rows of a page
-  std::vector<Buffer> block_sums;      // rest: [n_layers] sums, see BlockSumsItem; empty if unused
-  std::vector<int64_t> blocks_length;  // [n_layers] rows that are in the sums
-  int32_t block_rows = 0;              // rows of a block
-  RowsRead rows;                       // really read by decode steps
-  int64_t rows_total = 0;              // K rows (= V rows) full attention would have read
-
- private:
-  size_t bounds_bytes(int64_t length) const;  // of one layer
-  size_t blocks_bytes(int64_t length) const;
+  std::optional<SequenceSummaries> bounds;  // quest
+  std::optional<SequenceSummaries> sums;    // rest
+  RowsRead rows;                            // really read by decode steps
+  int64_t rows_total = 0;                   // K rows (= V rows) full attention would have read
 };
 
 // What one sequence does in one layer of one decode step. The default reads everything.
@@ -88,7 +78,8 @@ class AttentionMethod {
   virtual std::string_view name() const = 0;
   virtual std::string plan_line() const = 0;  // what is in force, e.g. for reports
   virtual int32_t correct_every() const { return 0; }
-  virtual AttentionState make_state(const AttentionShape& shape) const = 0;
+  // For a sequence whose rows lie in the pool, which outlives the state.
+  virtual AttentionState make_state(const AttentionShape& shape, PagePool& pool) const = 0;
   // True where a step at this length reads everything in every layer: within the budget, or below
   // the minimal context. length counts the newest token.
   virtual bool dense(int64_t length) const = 0;

@@ -273,8 +273,7 @@ TEST_P(MethodTest, AClonedStateGoesItsOwnWay) {
 
     TestSequence first = this->sequence(shape, 120);
     first.run(runner);
-    TestSequence second = this->sequence(shape, 120);
-    second.state() = first.state().clone();
+    TestSequence second = first.fork();
     EXPECT_EQ(second.state().rows.k, first.state().rows.k);
     EXPECT_EQ(second.state().rows_total, first.state().rows_total);
     first.append(30, 1);

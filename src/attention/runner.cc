@@ -104,13 +104,8 @@ void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState&
   top_k.log_sum_exp = log_sum_exp;
   top_k_.push_back(top_k);
   if (step.scores == LayerStep::Scores::kBounds) {
-    const auto index = static_cast<size_t>(layer);
-    float* bounds = state.page_bounds[index];
-    int64_t& up_to_date = state.bounds_length[index];
-    if (up_to_date < kv.length) {
-      bounds_.push_back({kv, up_to_date, top_k.candidate_rows, bounds});
-      up_to_date = kv.length;
-    }
+    const auto [bounds, first_row] = state.bounds->extend(layer, kv, kv.length);
+    if (first_row < kv.length) bounds_.push_back({kv, first_row, bounds});
     score_pages_.push_back({attend.q, bounds, n_heads_, kv.n_kv_heads, kv.head_dim,
                             top_k.n_candidates, scores, &state.rows});
   } else if (step.read_picks) {
@@ -124,19 +119,14 @@ void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState&
 // What follows the attention to single rows.
 void AttentionRunner::add_rest(int32_t layer, const LayerStep& step, AttentionState& state,
                                AttendItem& attend) {
-  const auto index = static_cast<size_t>(layer);
-  auto* sums = state.block_sums[index].as<float>();
-  int64_t& in_sums = state.blocks_length[index];
-  if (in_sums < step.rest_to) {
-    block_sums_.push_back(
-        {attend.kv, in_sums, step.rest_to, step.rest_from, state.block_rows, sums});
-    in_sums = step.rest_to;
+  const auto [sums, first_row] = state.sums->extend(layer, attend.kv, step.rest_to);
+  if (first_row < step.rest_to) {
+    block_sums_.push_back({attend.kv, first_row, step.rest_to, step.rest_from, sums});
   }
   attend.log_sum_exp =
       rest_log_sum_exp_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_;
   rest_.push_back({attend.q, attend.out, attend.log_sum_exp, sums, n_heads_, attend.kv.n_kv_heads,
-                   attend.kv.head_dim, step.rest_to, step.rest_from, state.block_rows,
-                   &state.rows});
+                   attend.kv.head_dim, step.rest_to, step.rest_from, &state.rows});
 }
 
 }  // namespace tidal

@@ -50,12 +50,14 @@ class CountingBackend final : public ForwardingBackend {
     count(top_k_calls, items, [&] { inner().top_k(items); });
   }
   void update_page_bounds(std::span<const PageBoundsItem> items) override {
+    for (const PageBoundsItem& item : items) rows_summarised += item.kv.length - item.first_row;
     count(bounds_calls, items, [&] { inner().update_page_bounds(items); });
   }
   void score_pages(std::span<const ScorePagesItem> items) override {
     count(score_pages_calls, items, [&] { inner().score_pages(items); });
   }
   void update_block_sums(std::span<const BlockSumsItem> items) override {
+    for (const BlockSumsItem& item : items) rows_summarised += item.end_row - item.first_row;
     count(block_sums_calls, items, [&] { inner().update_block_sums(items); });
   }
   void attend_rest(std::span<const AttendRestItem> items) override {
@@ -64,6 +66,7 @@ class CountingBackend final : public ForwardingBackend {
 
   int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0,
       block_sums_calls = 0, rest_calls = 0;
+  int64_t rows_summarised = 0;
 
  private:
   template <typename Items, typename F>
@@ -253,6 +256,39 @@ TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
     EXPECT_EQ(backend.bounds_calls, layer == 0 ? 0 : 1) << "quest's full layer needs none";
     EXPECT_EQ(backend.score_pages_calls, backend.bounds_calls);
     EXPECT_EQ(backend.rest_calls, layer == 0 ? 0 : 1);
+  }
+}
+
+// What a prompt's rows add up to is found once, whoever reads them.
+TEST(Runner, SequencesThatShareRowsShareTheirSummaries) {
+  const TestShape shape;
+  for (const auto& [name, plan] :
+       {std::pair("quest", "full:none budget:48"),
+        std::pair("tidal", "full:none select:0 budget:16 scope:all own:on rest:16")}) {
+    const std::unique_ptr<Backend> reference = make_reference_backend();
+    CountingBackend backend(*reference);
+    AttentionRunner runner(backend, shape.n_heads, 256, 16);
+    const auto rows_of = [&](TestSequence& sequence) {
+      sequence.run(runner, 0);
+      backend.rows_summarised = 0;
+      sequence.run(runner, 1);
+      return backend.rows_summarised;
+    };
+    TestSequence first(shape, method(shape, name, plan), 256);
+    first.append(205);
+    EXPECT_GE(rows_of(first), 204) << name;
+    TestSequence second = first.fork(), third = first.fork(method(shape, name, plan));
+    EXPECT_EQ(rows_of(second), 0) << name << ": with what the first carries";
+    EXPECT_LE(rows_of(third), 16) << name << ": the block that has not all its rows";
+    for (TestSequence* sequence : {&first, &second, &third}) {
+      sequence->append(1);
+      EXPECT_EQ(rows_of(*sequence), 1) << name;
+    }
+    first.truncate(100);
+    first.append(50, 2);
+    EXPECT_GE(rows_of(first), 53) << name << ": rows that were written anew";
+    EXPECT_LE(rows_of(first), 54) << name;
+    EXPECT_EQ(rows_of(second), 0) << name << ": not by this one";
   }
 }
 

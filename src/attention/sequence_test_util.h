@@ -48,12 +48,18 @@ class TestSequence {
                int64_t max_length)
       : shape_(shape),
         method_(std::move(method)),
-        pool_({shape.n_layers, shape.n_kv_heads, shape.head_dim, shape.k_dtype, shape.v_dtype},
-              (max_length + kPageRows - 1) / kPageRows),
-        kv_(pool_, max_length),
-        state_(method_->make_state(
-            {shape.n_layers, shape.n_heads, shape.n_kv_heads, shape.head_dim, max_length})),
+        pool_(std::make_shared<PagePool>(KvLayout{shape.n_layers, shape.n_kv_heads, shape.head_dim,
+                                                  shape.k_dtype, shape.v_dtype},
+                                         kSequences * ((max_length + kPageRows - 1) / kPageRows))),
+        kv_(*pool_, max_length),
+        state_(new_state(*method_)),
         out_(heads_width()) {}
+
+  // Another sequence with the same rows and what the method carries, or a new one's.
+  TestSequence fork() const { return TestSequence(*this, method_, state_.clone()); }
+  TestSequence fork(const std::shared_ptr<const AttentionMethod>& method) const {
+    return TestSequence(*this, method, new_state(*method));
+  }
 
   const TestShape& shape() const { return shape_; }
   const AttentionMethod& method() const { return *method_; }
@@ -138,6 +144,22 @@ class TestSequence {
   }
 
  private:
+  static constexpr int64_t kSequences = 4;  // that share a pool
+
+  TestSequence(const TestSequence& other, std::shared_ptr<const AttentionMethod> method,
+               AttentionState state)
+      : shape_(other.shape_),
+        method_(std::move(method)),
+        pool_(other.pool_),
+        kv_(other.kv_.fork()),
+        state_(std::move(state)),
+        out_(heads_width()) {}
+
+  AttentionState new_state(const AttentionMethod& method) const {
+    return method.make_state(
+        {shape_.n_layers, shape_.n_heads, shape_.n_kv_heads, shape_.head_dim, kv_.max_length()},
+        *pool_);
+  }
   size_t heads_width() const { return static_cast<size_t>(shape_.n_heads * shape_.head_dim); }
 
   static void fill(Plane plane, uint64_t seed, int32_t layer, int64_t position,
@@ -154,7 +176,7 @@ class TestSequence {
 
   TestShape shape_;
   std::shared_ptr<const AttentionMethod> method_;
-  PagePool pool_;
+  std::shared_ptr<PagePool> pool_;
   SequenceKv kv_;
   AttentionState state_;
   std::vector<float> q_;    // [n_heads, head_dim]

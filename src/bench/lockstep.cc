@@ -42,12 +42,12 @@ Lockstep::Lockstep(std::shared_ptr<const Model> model, Backend& backend,
   batch_.sequences.reserve(static_cast<size_t>(n_sequences));
 }
 
-Contender Lockstep::enter(int32_t n, const MethodOptions& method) const {
+Contender Lockstep::enter(int32_t n, const MethodOptions& method) {
   TIDAL_CHECK(n >= 1 && static_cast<size_t>(n) <= kvs_.size(), "{} sequences", n);
   Contender contender;
   contender.method = method_for(model(), method, pool_.bytes_per_token(), chunk_);
   for (int32_t i = 0; i < n; ++i) {
-    contender.states.push_back(contender.method->make_state(decoder_.attention_shape()));
+    contender.states.push_back(contender.method->make_state(decoder_.attention_shape(), pool_));
   }
   contender.since_correction.reserve(static_cast<size_t>(contender.method->correct_every()));
   return contender;

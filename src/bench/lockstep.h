@@ -37,7 +37,7 @@ class Lockstep {
            int32_t n_sequences, int64_t capacity);
 
   // The first n sequences, by this method.
-  Contender enter(int32_t n, const MethodOptions& method) const;
+  Contender enter(int32_t n, const MethodOptions& method);
   // One token for each; the logits after them: [n, vocab_size], valid until the next call. Corrects
   // the caches every correct_every() tokens, as the engine does.
   std::span<const float> decode(Contender& contender, int32_t token);

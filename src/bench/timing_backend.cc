@@ -170,7 +170,7 @@ void TimingBackend::top_k(std::span<const TopKItem> items) {
 void TimingBackend::update_page_bounds(std::span<const PageBoundsItem> items) {
   double bytes = 0;
   for (const PageBoundsItem& item : items) {
-    const int64_t first = item.first_row / item.page_rows * item.page_rows;
+    const int64_t first = item.first_row / item.bounds.block_rows * item.bounds.block_rows;
     bytes += static_cast<double>(item.kv.length - first) * static_cast<double>(item.kv.k.row_bytes);
   }
   timed("page bounds", bytes, [&] { inner().update_page_bounds(items); });
@@ -197,9 +197,8 @@ void TimingBackend::update_block_sums(std::span<const BlockSumsItem> items) {
 void TimingBackend::attend_rest(std::span<const AttendRestItem> items) {
   double bytes = 0;
   for (const AttendRestItem& item : items) {
-    bytes += static_cast<double>((item.end_row + item.block_rows - 1) / item.block_rows * 2 *
-                                 item.n_kv_heads * item.head_dim) *
-             sizeof(float);
+    const int64_t n_blocks = (item.end_row + item.sums.block_rows - 1) / item.sums.block_rows;
+    bytes += static_cast<double>(n_blocks * 2 * item.n_kv_heads * item.head_dim) * sizeof(float);
   }
   timed("attend rest", bytes, [&] { inner().attend_rest(items); });
 }

@@ -76,20 +76,19 @@ class Engine::Impl {
     check_fits(request, n_prompt);
     std::shared_ptr<const AttentionMethod> method =
         method_for(*model_, request.attention, pool_.bytes_per_token(), limits_.prefill_chunk);
-    AttentionShape shape = decoder_.attention_shape();
-    shape.max_length = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
+    const int64_t max_length =
+        request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
 
     auto sequence = std::make_unique<Sequence>(Sequence{
         .method = method,
-        .state = method->make_state(shape),
         .tokens = request.prompt,
         .n_prompt = n_prompt,
-        .max_length = shape.max_length,
+        .max_length = max_length,
         .sampler = Sampler(request.sampling, config.vocab_size),
         .decoder = StreamDecoder(tokenizer_),
         .stop = StopMatcher(request.stop),
     });
-    sequence->tokens.reserve(static_cast<size_t>(shape.max_length));
+    sequence->tokens.reserve(static_cast<size_t>(max_length));
     sequence->request = std::move(request);
     sequence->completion.prompt_tokens = n_prompt;
     sequence->completion.method = method->name();
@@ -171,9 +170,14 @@ class Engine::Impl {
 
   void take_inbox() {
     std::vector<RequestId> cancelled;
+    AttentionShape shape = decoder_.attention_shape();
     {
       const std::lock_guard lock(inbox_mutex_);
-      for (auto& sequence : inbox_) waiting_.push_back(std::move(sequence));
+      for (auto& sequence : inbox_) {
+        shape.max_length = sequence->max_length;
+        sequence->state = sequence->method->make_state(shape, pool_);
+        waiting_.push_back(std::move(sequence));
+      }
       inbox_.clear();
       cancelled.swap(cancelled_);
     }

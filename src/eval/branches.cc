@@ -81,7 +81,7 @@ void Branches::fork(std::span<const std::shared_ptr<const AttentionMethod>> meth
       fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
            method->correct_every(), chunk_);
     }
-    branches_.push_back({prompt_->fork(), method, method->make_state(shape), {}, 0});
+    branches_.push_back({prompt_->fork(), method, method->make_state(shape, *pool_), {}, 0});
   }
 }
 

@@ -1,5 +1,6 @@
 #include "kv/page_pool.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -71,7 +72,9 @@ void PagePool::share(int32_t page) {
 void PagePool::release(int32_t page) {
   int32_t& references = references_.at(static_cast<size_t>(page));
   TIDAL_CHECK(references > 0, "page {} is free", page);
-  if (--references == 0) free_.push_back(page);
+  if (--references > 0) return;
+  free_.push_back(page);
+  for (const auto& summaries : summaries_) summaries->drop(page);
 }
 
 bool PagePool::is_shared(int32_t page) const {
@@ -90,6 +93,28 @@ void PagePool::copy_rows(int32_t from, int32_t to, int64_t n_rows) {
     copy(view.k);
     copy(view.v);
   }
+  for (const auto& summaries : summaries_) summaries->copy(from, to, n_rows);
+}
+
+void PagePool::rewrite_rows(int32_t page, int64_t n_rows) {
+  for (const auto& summaries : summaries_) summaries->cut(page, n_rows);
+}
+
+std::shared_ptr<PageSummaries> PagePool::summaries(const SummarySpec& spec) {
+  const auto found = std::find_if(summaries_.begin(), summaries_.end(),
+                                  [&](const auto& kept) { return kept->spec() == spec; });
+  if (found != summaries_.end()) {
+    std::rotate(found, found + 1, summaries_.end());
+    return summaries_.back();
+  }
+  const auto is_idle = [](const auto& kept) { return kept.use_count() == 1; };
+  auto idle = std::count_if(summaries_.begin(), summaries_.end(), is_idle);
+  std::erase_if(summaries_, [&](const auto& kept) {
+    return is_idle(kept) && idle-- > static_cast<int64_t>(kIdleSummaries);
+  });
+  summaries_.push_back(std::make_shared<PageSummaries>(
+      spec, layout_.n_layers, int64_t{layout_.n_kv_heads} * layout_.head_dim, n_pages_));
+  return summaries_.back();
 }
 
 KvView PagePool::layer_view(int32_t layer) const {

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "kv/page_summaries.h"
 #include "ops/kv_view.h"
 #include "tensor/buffer.h"
 
@@ -38,8 +40,16 @@ class PagePool {
   void share(int32_t page);
   void release(int32_t page);
   bool is_shared(int32_t page) const;
-  // Copies the K and V rows [0, n_rows) of a page in every layer.
+  // Copies the K and V rows [0, n_rows) of a page in every layer, and what is summarised of them.
   void copy_rows(int32_t from, int32_t to, int64_t n_rows);
+  // The page's rows from n_rows on will be written: what is summarised of them is void.
+  void rewrite_rows(int32_t page, int64_t n_rows);
+
+  // The summaries of blocks of these pages' rows, empty where nobody asked for the like yet. They
+  // are kept while somebody holds them; of those that nobody holds, the last kIdleSummaries asked
+  // for are kept too, for the next user of the same rows.
+  static constexpr size_t kIdleSummaries = 2;
+  std::shared_ptr<PageSummaries> summaries(const SummarySpec& spec);
 
   // The layer's memory as a view without a page table: length 0.
   KvView layer_view(int32_t layer) const;
@@ -51,7 +61,8 @@ class PagePool {
   size_t v_page_bytes_ = 0;
   Buffer memory_;  // [n_layers, 2 (K, V), n_pages, kPageRows, n_kv_heads, head_dim]
   std::vector<int32_t> free_;
-  std::vector<int32_t> references_;  // [n_pages]
+  std::vector<int32_t> references_;                        // [n_pages]
+  std::vector<std::shared_ptr<PageSummaries>> summaries_;  // the one asked for last at the end
 };
 
 }  // namespace tidal

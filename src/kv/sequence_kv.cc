@@ -47,6 +47,8 @@ bool SequenceKv::grow(int64_t n_rows) {
     const int32_t shared = std::exchange(pages_.back(), pool_->acquire());
     pool_->copy_rows(shared, pages_.back(), length_ % kPageRows);
     pool_->release(shared);
+  } else if (length_ % kPageRows != 0) {
+    pool_->rewrite_rows(pages_.back(), length_ % kPageRows);
   }
   length_ += n_rows;
   while (static_cast<int64_t>(pages_.size()) < pages_of(length_)) {

@@ -19,6 +19,7 @@ class SequenceKv {
   SequenceKv(SequenceKv&& other) noexcept;
   SequenceKv& operator=(SequenceKv&&) = delete;  // a moved-from sequence may only be destroyed
 
+  PagePool& pool() const { return *pool_; }
   int64_t length() const { return length_; }
   int64_t max_length() const { return max_length_; }
 

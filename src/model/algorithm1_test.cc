@@ -41,7 +41,7 @@ std::vector<CaseResult> run_cases(const std::string& name, const std::string& pa
     options.min_context = 0;
     const auto method =
         make_method(options, config.n_layers, config.n_heads, config.n_kv_heads, 2048);
-    AttentionState state = method->make_state(decoder.decoder().attention_shape());
+    AttentionState state = method->make_state(decoder.decoder().attention_shape(), decoder.pool());
     kv.truncate(fixture.n_prompt);
     std::vector<std::vector<float>> rows;
     for (const int32_t token : tokens.subspan(n_prompt)) {

@@ -56,7 +56,7 @@ class DecoderTest : public testing::TestWithParam<Setting> {
     return make_method(options, c.n_layers, c.n_heads, c.n_kv_heads, 2048);
   }
   AttentionState state(const AttentionMethod& method) {
-    return method.make_state(decoder_.decoder().attention_shape());
+    return method.make_state(decoder_.decoder().attention_shape(), decoder_.pool());
   }
 
   std::unique_ptr<Backend> backend_;

@@ -70,6 +70,7 @@ class TestDecoder {
               max_sequences * (max_context / kPageRows + 2)) {}
 
   Decoder& decoder() { return decoder_; }
+  PagePool& pool() { return pool_; }
   SequenceKv make_sequence() { return SequenceKv(pool_, decoder_.limits().max_context); }
 
   // Runs tokens behind what kv holds, in chunks; the logits of all of them: [n, vocab_size].

@@ -17,6 +17,7 @@
 
 #include "ops/kv_view.h"
 #include "ops/selection.h"
+#include "ops/summary_view.h"
 #include "tensor/buffer.h"
 #include "tensor/weight.h"
 
@@ -69,18 +70,17 @@ struct ScoreItem {
   float* log_sum_exp = nullptr;  // null, or [n_heads] over all rows
 };
 
-// Quest: element-wise minimum and maximum of K over fixed pages of `page_rows` positions.
+// Quest: element-wise minimum and maximum of K over its pages, which are blocks of rows.
 struct PageBoundsItem {
   KvView kv;
   int64_t first_row = 0;  // bounds of this row's page and all later ones are recomputed
-  int32_t page_rows = 16;
-  float* bounds = nullptr;  // [ceil(length / page_rows), 2 (min, max), n_kv_heads, head_dim]
+  SummaryView bounds;  // of ceil(length / block_rows) pages, [2 (min, max), n_kv_heads, head_dim]
 };
 
 // Upper bound of the scaled q·k over each page: sum of max(q·min, q·max) per element.
 struct ScorePagesItem {
-  const float* q = nullptr;       // [n_heads, head_dim]
-  const float* bounds = nullptr;  // as above
+  const float* q = nullptr;  // [n_heads, head_dim]
+  SummaryView bounds;        // as above
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
@@ -89,15 +89,15 @@ struct ScorePagesItem {
   RowsRead* rows = nullptr;  // two K rows a page
 };
 
-// Sums of K and of V over blocks of `block_rows` consecutive positions, for attend_rest.
+// Sums of K and of V over blocks of rows, for attend_rest. A block is cleared when its first
+// position is reached. Where first_row is inside one, its rows before first_row are in sums.open,
+// and no later block is reached.
 struct BlockSumsItem {
   KvView kv;
   int64_t first_row = 0;  // rows before it are in the sums already
   int64_t end_row = 0;    // rows from there on do not count (yet)
   int64_t skip_rows = 0;  // first rows that never count
-  int32_t block_rows = 64;
-  float* sums = nullptr;  // [ceil(end_row / block_rows), 2 (K, V), n_kv_heads, head_dim]; a block
-                          // is cleared when its first position is reached
+  SummaryView sums;       // of ceil(end_row / block_rows) blocks, [2 (K, V), n_kv_heads, head_dim]
 };
 
 // Adds every block to the attention of one query over other rows: the mean of its K and V stands
@@ -106,13 +106,12 @@ struct AttendRestItem {
   const float* q = nullptr;            // [n_heads, head_dim]
   float* out = nullptr;                // [n_heads, head_dim] of the other rows, then of both
   const float* log_sum_exp = nullptr;  // [n_heads] over the other rows
-  const float* sums = nullptr;         // as above, up to end_row
+  SummaryView sums;                    // as above, up to end_row
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
   int64_t end_row = 0;
   int64_t skip_rows = 0;
-  int32_t block_rows = 64;
   RowsRead* rows = nullptr;  // null, or added to: a K row and a V row a block
 };
 

@@ -1,6 +1,6 @@
 // No operation allocates once reserve() has seen the largest shapes.
 
-#include "ops/attention_test_util.h"
+#include "ops/summaries_test_util.h"
 #include "testing/allocations/allocation_counter.h"
 
 namespace tidal::test {
@@ -74,7 +74,8 @@ TEST_P(AllocationTest, AttentionOperations) {
   const TestSelection per_head(std::vector<std::vector<int32_t>>(9, random_list(kContext, 300, 4)));
   const TestSelection shared({random_list(kContext, 700, 5)});
   Floats scores(9 * kContext), sums(static_cast<size_t>(kRows) * 9);
-  Floats bounds(94 * 2 * 192), page_scores(9 * 94);
+  Floats page_scores(9 * 94);
+  TestSummaries bounds(cache_, 16), blocks(cache_, 64);
   RowsRead rows;
   AttendItem item{.q = q_.data(),
                   .out = out_.data(),
@@ -97,20 +98,21 @@ TEST_P(AllocationTest, AttentionOperations) {
                           .kv = cache_.view()};
   const ScoreItem score{
       .q = q_.data(), .n_heads = 9, .kv = cache_.view(), .scores = scores.data(), .rows = &rows};
-  const PageBoundsItem update{.kv = cache_.view(), .bounds = bounds.data()};
+  const PageBoundsItem update{.kv = cache_.view(), .bounds = bounds.view(kContext)};
   const ScorePagesItem pages{.q = q_.data(),
-                             .bounds = bounds.data(),
+                             .bounds = bounds.view(kContext),
                              .n_heads = 9,
                              .n_kv_heads = 3,
                              .head_dim = 64,
                              .n_pages = 94,
                              .scores = page_scores.data(),
                              .rows = &rows};
-  const BlockSumsItem block_sums{.kv = cache_.view(), .end_row = kContext, .sums = bounds.data()};
+  const BlockSumsItem block_sums{
+      .kv = cache_.view(), .end_row = kContext, .sums = blocks.view(kContext)};
   const AttendRestItem rest{.q = q_.data(),
                             .out = out_.data(),
                             .log_sum_exp = sums.data(),
-                            .sums = bounds.data(),
+                            .sums = blocks.view(kContext),
                             .n_heads = 9,
                             .n_kv_heads = 3,
                             .head_dim = 64,

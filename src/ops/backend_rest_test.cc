@@ -1,6 +1,6 @@
 // update_block_sums and attend_rest on every back end.
 
-#include "ops/attention_test_util.h"
+#include "ops/summaries_test_util.h"
 
 namespace tidal::test {
 namespace {
@@ -10,17 +10,12 @@ constexpr double kTolerance = 5e-5;
 class RestTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(RestTest);
 
-Floats no_sums(const AttentionShape& shape, int64_t end_row, int32_t block_rows) {
-  const int64_t blocks = (end_row + block_rows - 1) / block_rows;
-  return Floats(static_cast<size_t>(blocks * 2 * shape.kv_width()), NAN);
-}
-
 // Added in the order of positions, as the interface promises the same bits for any split.
 Floats naive_sums(const TestCache& cache, int64_t end_row, int64_t skip_rows, int32_t block_rows) {
   const AttentionShape& shape = cache.shape();
   const auto width = static_cast<size_t>(shape.kv_width());
-  Floats sums = no_sums(shape, end_row, block_rows);
-  std::fill(sums.begin(), sums.end(), 0.0f);
+  const int64_t blocks = (end_row + block_rows - 1) / block_rows;
+  Floats sums(static_cast<size_t>(blocks) * 2 * width, 0.0f);
   for (int64_t p = skip_rows; p < end_row; ++p) {
     float* block = sums.data() + static_cast<size_t>(p / block_rows) * 2 * width;
     for (int32_t head = 0; head < shape.n_kv_heads; ++head) {
@@ -39,13 +34,14 @@ TEST_P(RestTest, SumsAreThoseOfTheRowsThatCount) {
     const TestCache first(shape, 300, 1), second(shape, 100, 2);
     for (int32_t block_rows : {1, 5, 16, 64, 1000}) {
       for (int n_threads : kThreadCounts) {
-        Floats first_sums = no_sums(shape, 290, block_rows);
-        Floats second_sums = no_sums(shape, 100, block_rows);
-        const BlockSumsItem items[] = {{first.view(), 0, 290, 7, block_rows, first_sums.data()},
-                                       {second.view(), 0, 100, 0, block_rows, second_sums.data()}};
+        TestSummaries first_sums(first, block_rows), second_sums(second, block_rows);
+        const BlockSumsItem items[] = {{first.view(), 0, 290, 7, first_sums.view(290)},
+                                       {second.view(), 0, 100, 0, second_sums.view(100)}};
         make(limits_for(shape, 300, 2), n_threads)->update_block_sums(items);
-        EXPECT_SAME_BITS(first_sums, naive_sums(first, 290, 7, block_rows)) << describe(shape);
-        EXPECT_SAME_BITS(second_sums, naive_sums(second, 100, 0, block_rows)) << describe(shape);
+        EXPECT_SAME_BITS(first_sums.values(290), naive_sums(first, 290, 7, block_rows))
+            << describe(shape);
+        EXPECT_SAME_BITS(second_sums.values(100), naive_sums(second, 100, 0, block_rows))
+            << describe(shape);
       }
     }
   }
@@ -55,13 +51,28 @@ TEST_P(RestTest, SumsGrowRowByRowToTheSameBits) {
   const AttentionShape& shape = attention_shapes()[1];
   const TestCache cache(shape, 200, 3);
   const auto backend = make(limits_for(shape, 200));
-  Floats sums = no_sums(shape, 200, 16);
-  for (int64_t done = 0, end = 40; done < 200;
-       done = end, end = std::min(end + 1 + end % 3, 200l)) {
-    const BlockSumsItem item{cache.view(), done, end, 3, 16, sums.data()};
-    backend->update_block_sums({&item, 1});
+  for (int32_t block_rows : {5, 16, 40}) {
+    TestSummaries sums(cache, block_rows);
+    // A block is ended before the next one begins.
+    for (int64_t done = 0, end = 0; done < 200; done = end) {
+      end = std::min({done + 1 + done % 3, (done / block_rows + 1) * block_rows, int64_t{200}});
+      const BlockSumsItem item{cache.view(), done, end, 3, sums.view(end)};
+      backend->update_block_sums({&item, 1});
+    }
+    EXPECT_SAME_BITS(sums.values(200), naive_sums(cache, 200, 3, block_rows)) << block_rows;
   }
-  EXPECT_SAME_BITS(sums, naive_sums(cache, 200, 3, 16));
+}
+
+TEST_P(RestTest, WholeBlocksBeforeTheFirstRowAreLeftAlone) {
+  const AttentionShape& shape = attention_shapes()[1];
+  const TestCache cache(shape, 100, 3);
+  TestSummaries sums(cache, 16);
+  const BlockSumsItem item{cache.view(), 64, 100, 3, sums.view(100)};
+  make(limits_for(shape, 100))->update_block_sums({&item, 1});
+  const Floats got = sums.values(100), expected = naive_sums(cache, 100, 3, 16);
+  const size_t before = got.size() / 7 * 4;
+  EXPECT_SAME_BITS(std::span(got).subspan(before), std::span(expected).subspan(before));
+  for (size_t i = 0; i < before; ++i) ASSERT_TRUE(std::isnan(got[i]));
 }
 
 // Attention to some rows, then to the blocks of others.
@@ -83,10 +94,12 @@ struct Attended {
                             .selection = &selection.get(),
                             .log_sum_exp = log_sum_exp.data()};
     backend.attend({&attend, 1});
-    const AttendRestItem rest{q.data(),       out.data(),    log_sum_exp.data(),
-                              sums.data(),    shape.n_heads, shape.n_kv_heads,
-                              shape.head_dim, end_row,       skip_rows,
-                              block_rows,     &rows};
+    TestSummaries summaries(cache, block_rows);
+    const AttendRestItem rest{q.data(),           out.data(),
+                              log_sum_exp.data(), summaries.fill(sums, end_row),
+                              shape.n_heads,      shape.n_kv_heads,
+                              shape.head_dim,     end_row,
+                              skip_rows,          &rows};
     backend.attend_rest({&rest, 1});
   }
 };

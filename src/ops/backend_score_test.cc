@@ -1,6 +1,6 @@
 // score, update_page_bounds and score_pages on every back end.
 
-#include "ops/attention_test_util.h"
+#include "ops/summaries_test_util.h"
 
 namespace tidal::test {
 namespace {
@@ -121,16 +121,12 @@ size_t page_count(int64_t n, int32_t page_rows) {
   return static_cast<size_t>((n + page_rows - 1) / page_rows);
 }
 
-size_t bounds_size(const AttentionShape& shape, int64_t n, int32_t page_rows) {
-  return page_count(n, page_rows) * 2 * static_cast<size_t>(shape.kv_width());
-}
-
 // [pages, 2 (min, max), n_kv_heads, head_dim]
 Floats naive_bounds(const TestCache& cache, int32_t page_rows) {
   const AttentionShape& shape = cache.shape();
   const auto head_dim = static_cast<size_t>(shape.head_dim);
   const auto width = static_cast<size_t>(shape.kv_width());
-  Floats bounds(bounds_size(shape, cache.length(), page_rows));
+  Floats bounds(page_count(cache.length(), page_rows) * 2 * width);
   for (int64_t p = 0; p < cache.length(); ++p) {
     float* page = bounds.data() + static_cast<size_t>(p / page_rows) * 2 * width;
     for (int32_t head = 0; head < shape.n_kv_heads; ++head) {
@@ -155,13 +151,12 @@ TEST_P(PageTest, BoundsAreTheSmallestAndLargestOfEachPage) {
       const Floats first_expected = naive_bounds(first, page_rows);
       const Floats second_expected = naive_bounds(second, page_rows);
       for (int n_threads : kThreadCounts) {
-        Floats first_bounds(first_expected.size(), NAN), second_bounds(second_expected.size(), NAN);
-        const PageBoundsItem items[] = {
-            {.kv = first.view(), .page_rows = page_rows, .bounds = first_bounds.data()},
-            {.kv = second.view(), .page_rows = page_rows, .bounds = second_bounds.data()}};
+        TestSummaries first_bounds(first, page_rows), second_bounds(second, page_rows);
+        const PageBoundsItem items[] = {{first.view(), 0, first_bounds.view(513)},
+                                        {second.view(), 0, second_bounds.view(100)}};
         make(limits_for(shape, 513, 2), n_threads)->update_page_bounds(items);
-        EXPECT_SAME_BITS(first_bounds, first_expected) << describe(shape);
-        EXPECT_SAME_BITS(second_bounds, second_expected) << describe(shape);
+        EXPECT_SAME_BITS(first_bounds.values(513), first_expected) << describe(shape);
+        EXPECT_SAME_BITS(second_bounds.values(100), second_expected) << describe(shape);
       }
     }
   }
@@ -171,18 +166,15 @@ TEST_P(PageTest, BoundsGrowRowByRow) {
   for (const AttentionShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 120));
     const TestCache cache(shape, 120, 3);
-    Floats bounds(bounds_size(shape, 120, 16), NAN);
+    TestSummaries bounds(cache, 16);
     for (int64_t n = 40; n <= 120; n += n < 90 ? 1 : 7) {
-      const PageBoundsItem item{.kv = cache.view(n),
-                                .first_row = n == 40  ? 0
-                                             : n < 92 ? n - 1
-                                                      : n - 7,
-                                .bounds = bounds.data()};
+      const int64_t first = n == 40 ? 0 : n < 92 ? n - 1 : n - 7;
+      const PageBoundsItem item{cache.view(n), first, bounds.view(n)};
       backend->update_page_bounds({&item, 1});
     }
-    const PageBoundsItem last{.kv = cache.view(), .first_row = 112, .bounds = bounds.data()};
+    const PageBoundsItem last{cache.view(), 112, bounds.view(120)};
     backend->update_page_bounds({&last, 1});
-    EXPECT_SAME_BITS(bounds, naive_bounds(cache, 16)) << describe(shape);
+    EXPECT_SAME_BITS(bounds.values(120), naive_bounds(cache, 16)) << describe(shape);
   }
 }
 
@@ -191,25 +183,26 @@ TEST_P(PageTest, BoundsFollowRewrittenRows) {
   for (const AttentionShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 100));
     TestCache cache(shape, 100, 4);
-    Floats bounds = naive_bounds(cache, 16);
+    TestSummaries summaries(cache, 16);
+    const SummaryView view = summaries.fill(naive_bounds(cache, 16), 100);
     const auto page = static_cast<size_t>(2 * shape.kv_width());
-    bounds[0] = 123.0f;  // page 0: not to be touched
+    view.block(0)[0] = 123.0f;  // not to be touched
     for (int64_t p = 37; p < 100; ++p) cache.set_k(p, 0, 0.25f);
-    const PageBoundsItem item{.kv = cache.view(), .first_row = 37, .bounds = bounds.data()};
+    const PageBoundsItem item{cache.view(), 37, view};
     backend->update_page_bounds({&item, 1});
+    const Floats bounds = summaries.values(100), expected = naive_bounds(cache, 16);
     EXPECT_EQ(bounds[0], 123.0f);
-    const Floats expected = naive_bounds(cache, 16);
     EXPECT_SAME_BITS(std::span(bounds).subspan(page), std::span(expected).subspan(page))
         << describe(shape);
   }
 }
 
-ScorePagesItem pages_item(const AttentionShape& shape, const Floats& q, const Floats& bounds,
-                          Floats& scores, RowsRead& rows) {
-  const size_t n_pages = bounds.size() / 2 / static_cast<size_t>(shape.kv_width());
+ScorePagesItem pages_item(const AttentionShape& shape, int64_t n, const Floats& q,
+                          const SummaryView& bounds, Floats& scores, RowsRead& rows) {
+  const size_t n_pages = page_count(n, bounds.block_rows);
   scores.assign(static_cast<size_t>(shape.n_heads) * n_pages, NAN);
   return {.q = q.data(),
-          .bounds = bounds.data(),
+          .bounds = bounds,
           .n_heads = shape.n_heads,
           .n_kv_heads = shape.n_kv_heads,
           .head_dim = shape.head_dim,
@@ -245,9 +238,10 @@ TEST_P(PageTest, ScoresBoundEveryRowOfThePage) {
     for (int64_t n : kLengths) {
       const TestCache cache(shape, n, static_cast<uint32_t>(n));
       const Floats q = random_query(shape, 5), bounds = naive_bounds(cache, 16);
+      TestSummaries summaries(cache, 16);
       Floats scores;
       RowsRead rows{.k = 3, .v = 5};
-      const ScorePagesItem item = pages_item(shape, q, bounds, scores, rows);
+      const ScorePagesItem item = pages_item(shape, n, q, summaries.fill(bounds, n), scores, rows);
       backend->score_pages({&item, 1});
       EXPECT_LE(relative_error(scores, naive_page_scores(shape, q, bounds)), kTolerance)
           << describe(shape) << ", " << n << " rows";
@@ -267,21 +261,28 @@ TEST_P(PageTest, ScoresOfAnItemHaveTheBitsTheyHaveAloneForAnyNumberOfThreads) {
   for (const AttentionShape& shape : attention_shapes()) {
     const Floats q = random_query(shape, 6);
     const BackendLimits limits = limits_for(shape, 2000, std::size(kLengths));
-    std::vector<Floats> bounds, alone(std::size(kLengths));
+    std::vector<TestCache> caches;
+    std::vector<TestSummaries> bounds;
+    std::vector<Floats> alone(std::size(kLengths));
+    caches.reserve(alone.size());
     for (int64_t n : kLengths) {
-      bounds.push_back(naive_bounds(TestCache(shape, n, static_cast<uint32_t>(n)), 16));
+      caches.emplace_back(shape, n, static_cast<uint32_t>(n));
+      bounds.emplace_back(caches.back(), 16).fill(naive_bounds(caches.back(), 16), n);
     }
     RowsRead rows;
     const auto single = make(limits, 1);
+    const auto item_of = [&](size_t i, Floats& scores) {
+      return pages_item(shape, kLengths[i], q, bounds[i].view(kLengths[i]), scores, rows);
+    };
     for (size_t i = 0; i < bounds.size(); ++i) {
-      const ScorePagesItem item = pages_item(shape, q, bounds[i], alone[i], rows);
+      const ScorePagesItem item = item_of(i, alone[i]);
       single->score_pages({&item, 1});
     }
     for (int n_threads : kThreadCounts) {
       std::vector<Floats> scores(bounds.size());
       std::vector<ScorePagesItem> items;
       for (size_t i = 0; i < bounds.size(); ++i) {
-        items.push_back(pages_item(shape, q, bounds[i], scores[i], rows));
+        items.push_back(item_of(i, scores[i]));
       }
       make(limits, n_threads)->score_pages(items);
       for (size_t i = 0; i < bounds.size(); ++i) {

@@ -28,7 +28,7 @@ void Session::set_method(const MethodOptions& method) {
   method_ = method_for(model(), method, pool_->bytes_per_token(), chunk_);
   AttentionShape shape = decoder_->attention_shape();
   shape.max_length = kv_->max_length();
-  state_ = method_->make_state(shape);
+  state_ = method_->make_state(shape, *pool_);
   since_correction_ = 0;
   corrections_ = 0;
 }

@@ -17,7 +17,7 @@ class OracleMethod final : public PlannedMethod {
   explicit OracleMethod(const MethodContext& context) : PlannedMethod("oracle", kKeys, context) {}
 
   // A list set per layer, so that an evaluation can compare the layers' picks after a step.
-  AttentionState make_state(const AttentionShape& shape) const override {
+  AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
     AttentionState state(shape);
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {

@@ -16,11 +16,11 @@ class QuestMethod final : public PlannedMethod {
  public:
   explicit QuestMethod(const MethodContext& context) : PlannedMethod("quest", kKeys, context) {}
 
-  AttentionState make_state(const AttentionShape& shape) const override {
+  AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
     AttentionState state(shape);
+    state.bounds.emplace(pool, SummarySpec{SummaryKind::kBounds, plan().page});
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (is_full(layer)) continue;
-      state.add_bounds(layer, plan().page);
       state.add_selection(layer, shape.n_heads, capacity(shape));
     }
     return state;

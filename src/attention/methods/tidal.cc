@@ -24,14 +24,16 @@ class TidalMethod final : public PlannedMethod {
     first_select_ = static_cast<int32_t>(first - layers.begin());
   }
 
-  AttentionState make_state(const AttentionShape& shape) const override {
+  AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
     AttentionState state(shape);
+    if (plan().rest > 0) {
+      state.sums.emplace(pool, SummarySpec{SummaryKind::kSums, plan().rest, plan().sinks});
+    }
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (spec(layer).role == LayerRole::kSelect) {
         state.add_selection(layer, n_lists, capacity(shape));
       }
-      if (takes_rest(layer)) state.add_blocks(layer, plan().rest);
     }
     return state;
   }

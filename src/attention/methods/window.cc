@@ -16,7 +16,7 @@ class WindowMethod final : public PlannedMethod {
   explicit WindowMethod(const MethodContext& context) : PlannedMethod("window", kKeys, context) {}
 
   // One list serves all heads and layers; it lives with layer 0.
-  AttentionState make_state(const AttentionShape& shape) const override {
+  AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
     AttentionState state(shape);
     state.add_selection(0, 1, capacity(shape));
     return state;

@@ -11,13 +11,14 @@ void update_page_bounds(const PageBoundsItem& item, Workspace& workspace) {
   const KvView& kv = item.kv;
   const int64_t width = int64_t{kv.n_kv_heads} * kv.head_dim;
   workspace.row.resize(static_cast<size_t>(kv.head_dim));
-  const int64_t first_page = item.first_row / item.page_rows;
-  for (int64_t first = first_page * item.page_rows; first < kv.length; first += item.page_rows) {
-    float* low = item.bounds + first / item.page_rows * 2 * width;
+  const int64_t page_rows = item.bounds.block_rows;
+  const int64_t first_page = item.first_row / page_rows;
+  for (int64_t first = first_page * page_rows; first < kv.length; first += page_rows) {
+    float* low = item.bounds.block(first / page_rows);
     float* high = low + width;
     std::fill_n(low, width, std::numeric_limits<float>::infinity());
     std::fill_n(high, width, -std::numeric_limits<float>::infinity());
-    const int64_t end = std::min(first + item.page_rows, kv.length);
+    const int64_t end = std::min(first + page_rows, kv.length);
     for (int64_t position = first; position < end; ++position) {
       for (int32_t kv_head = 0; kv_head < kv.n_kv_heads; ++kv_head) {
         load_row(kv, kv.k, position, kv_head, workspace.row.data());
@@ -38,7 +39,7 @@ void score_pages(const ScorePagesItem& item) {
   for (int32_t head = 0; head < item.n_heads; ++head) {
     const float* q = item.q + int64_t{head} * item.head_dim;
     for (int64_t page = 0; page < item.n_pages; ++page) {
-      const float* low = item.bounds + page * 2 * width + int64_t{head / group} * item.head_dim;
+      const float* low = item.bounds.block(page) + int64_t{head / group} * item.head_dim;
       const float* high = low + width;
       double sum = 0.0;
       for (int32_t e = 0; e < item.head_dim; ++e) {

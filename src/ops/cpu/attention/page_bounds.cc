@@ -42,18 +42,20 @@ HWY_INLINE void bound_rows(const KvView& kv, int64_t begin, int64_t end, float* 
 
 void bound_page(const PageBoundsItem& item, int64_t page) {
   const int64_t width = int64_t{item.kv.n_kv_heads} * item.kv.head_dim;
-  const int64_t begin = page * item.page_rows;
-  const int64_t end = std::min(begin + item.page_rows, item.kv.length);
-  float* low = item.bounds + page * 2 * width;
+  const int64_t begin = page * item.bounds.block_rows;
+  const int64_t end = std::min(begin + item.bounds.block_rows, item.kv.length);
+  float* low = item.bounds.block(page);
   with_row_type(item.kv.k.dtype, [&](auto type) HWY_ATTR {
     using T = std::remove_cvref_t<decltype(*type)>;
     bound_rows<T>(item.kv, begin, end, low, low + width);
   });
 }
 
-// scores[h] of 4 pages for the query heads of one KV head. bounds: that KV head's minima of page 0.
+// scores[h] of 4 pages for the query heads of one KV head. bounds: the pages' minima of KV head 0,
+// `offset` before that head's.
 HWY_INLINE void score_4_pages(const float* q, int group, int head_dim, const float* const* bounds,
-                              int64_t width, float scale, int n, float* scores, int64_t stride) {
+                              int64_t offset, int64_t width, float scale, int n, float* scores,
+                              int64_t stride) {
   const Float8 d;
   for (int h = 0; h < group; ++h) {
     hn::Vec<Float8> sum[4];
@@ -61,8 +63,8 @@ HWY_INLINE void score_4_pages(const float* q, int group, int head_dim, const flo
     for (int j = 0; j < head_dim; j += static_cast<int>(hn::Lanes(d))) {
       const auto qv = hn::LoadU(d, q + h * head_dim + j);
       for (int p = 0; p < 4; ++p) {
-        const auto low = hn::Mul(qv, hn::LoadU(d, bounds[p] + j));
-        const auto high = hn::Mul(qv, hn::LoadU(d, bounds[p] + width + j));
+        const auto low = hn::Mul(qv, hn::LoadU(d, bounds[p] + offset + j));
+        const auto high = hn::Mul(qv, hn::LoadU(d, bounds[p] + offset + width + j));
         sum[p] = hn::Add(sum[p], hn::Max(low, high));
       }
     }
@@ -80,13 +82,12 @@ int64_t score_page_range(const ScorePagesItem& item, int64_t begin, int64_t end)
   int64_t n_read = 0;
   for (int64_t page = begin; page < end; page += 4) {
     const int n = static_cast<int>(std::min<int64_t>(4, end - page));
+    const float* bounds[4];
+    for (int p = 0; p < 4; ++p) bounds[p] = item.bounds.block(page + std::min(p, n - 1));
     for (int kv_head = 0; kv_head < item.n_kv_heads; ++kv_head) {
-      const float* bounds[4];
-      for (int p = 0; p < 4; ++p) {
-        bounds[p] = item.bounds + (page + std::min(p, n - 1)) * 2 * width + kv_head * item.head_dim;
-      }
       const int64_t h = kv_head * group;
-      score_4_pages(item.q + h * item.head_dim, group, item.head_dim, bounds, width, scale, n,
+      score_4_pages(item.q + h * item.head_dim, group, item.head_dim, bounds,
+                    int64_t{kv_head} * item.head_dim, width, scale, n,
                     item.scores + h * item.n_pages + page, item.n_pages);
       n_read += 2 * n;
     }
@@ -113,12 +114,15 @@ constexpr int64_t kPagesPerTask = 64;
 void update_page_bounds(ThreadPool& pool, AttentionScratch& scratch,
                         std::span<const PageBoundsItem> items) {
   for (const PageBoundsItem& item : items) {
-    TIDAL_CHECK(item.page_rows > 0 && item.first_row >= 0 && item.kv.head_dim % 8 == 0);
+    TIDAL_CHECK(item.bounds.block_rows > 0 && item.first_row >= 0 && item.kv.head_dim % 8 == 0);
   }
   for_pages(
       pool, scratch, items.size(), kPagesPerTask,
-      [&](size_t i) { return items[i].first_row / items[i].page_rows; },
-      [&](size_t i) { return (items[i].kv.length + items[i].page_rows - 1) / items[i].page_rows; },
+      [&](size_t i) { return items[i].first_row / items[i].bounds.block_rows; },
+      [&](size_t i) {
+        const int64_t rows = items[i].bounds.block_rows;
+        return (items[i].kv.length + rows - 1) / rows;
+      },
       [&](size_t i, int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p) HWY_DYNAMIC_DISPATCH(bound_page)(items[i], p);
       });

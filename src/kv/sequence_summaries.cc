@@ -1,0 +1,51 @@
+#include "kv/sequence_summaries.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tidal {
+
+SequenceSummaries::SequenceSummaries(PagePool& pool, const SummarySpec& spec)
+    : SequenceSummaries(pool.summaries(spec)) {}
+
+SequenceSummaries::SequenceSummaries(std::shared_ptr<PageSummaries> whole)
+    : whole_(std::move(whole)),
+      open_(static_cast<size_t>(whole_->n_layers()) * whole_->summary_floats() * sizeof(float)),
+      done_(static_cast<size_t>(whole_->n_layers())) {}
+
+void SequenceSummaries::truncate(int64_t length) {
+  TIDAL_CHECK(length >= 0);
+  // What is in a sum does not come out again: the block begins anew.
+  for (int64_t& done : done_) {
+    if (done > length) done = 0;
+  }
+}
+
+SequenceSummaries SequenceSummaries::clone() const {
+  SequenceSummaries copy(whole_);
+  std::memcpy(copy.open_.data(), open_.data(), open_.size());
+  copy.done_ = done_;
+  return copy;
+}
+
+SequenceSummaries::Extent SequenceSummaries::extend(int32_t layer, const KvView& kv,
+                                                    int64_t end_row) {
+  TIDAL_CHECK(end_row >= 0 && end_row <= kv.length);
+  const int64_t rows = spec().block_rows;
+  const int64_t n_whole = end_row / rows;
+  const int64_t made = whole_->claim(layer, kv.page_table, n_whole);
+  Extent extent{whole_->view(layer, kv.page_table, n_whole), made * rows};
+  extent.view.open = open_.as<float>() + static_cast<size_t>(layer) * whole_->summary_floats();
+  // The open block grows, and moves to its page when it is whole, unless others are made with it:
+  // those are made side by side, each from its first row on.
+  int64_t& done = done_[static_cast<size_t>(layer)];
+  const bool one_block = end_row - extent.first_row <= rows;
+  const bool continues = done % rows != 0 && done > extent.first_row && done <= end_row;
+  if (one_block && continues) extent.first_row = done;
+  done = end_row;
+  return extent;
+}
+
+}  // namespace tidal
