@@ -7,9 +7,14 @@
 //   request.prompt = engine.encode("Once upon a time");
 //   tidal::Completion completion = engine.run(std::move(request));
 //
-// submit() and cancel() may be called from any thread; step() and run() from one at a time, and
-// callbacks come from inside them. Each request has its own method, plan, budget and sampling; its
-// tokens do not depend on what else is in the batch nor on the number of threads.
+// submit() and cancel() may be called from any thread; step() and run() from one at a time. Each
+// request has its own method, plan, budget and sampling; its tokens do not depend on what else is
+// in the batch nor on the number of threads.
+//
+// Callbacks come from inside step() and run(); they may submit and cancel, but not step. on_finish
+// comes exactly once for every request that was submitted, also when the engine is destroyed
+// (kCancelled, from the destructor). A callback that throws ends its own request with kError and
+// the exception's text, and no other; what on_finish throws is logged.
 // Throws tidal::Error while loading and admitting, never from step().
 #pragma once
 

@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kWarmupSteps = 2;
 constexpr int kPrefillRuns = 3;
+constexpr int32_t kMaxVariants = 4;  // of a plan, with --ops
 constexpr std::string_view kSampling = "sampling";
 
 using Clock = std::chrono::steady_clock;
@@ -44,7 +45,7 @@ struct Contestant {
   std::vector<double> ms{};  // [timed steps]
   OperatorTimes operators{};
 
-  const AttentionMethod& method() const { return *contender.method; }
+  const AttentionMethod& method() const { return contender.method(); }
 };
 
 bool is_attention(std::string_view name) {
@@ -61,9 +62,7 @@ class Bench {
         vocab_size_(model->config().vocab_size),
         backend_(make_backend(options.engine.backend, thread_count(options.engine.threads))),
         timing_(*backend_, model->weights(backend_->weight_layout(), backend_->threads())),
-        sequences_(model, timing_, options.engine,
-                   *std::max_element(options.batches.begin(), options.batches.end()),
-                   capacity(options)) {}
+        sequences_(model, timing_, options.engine, limits(options)) {}
 
   void run() {
     if (options_.prompt_tokens > 0 && !prefill()) return;
@@ -80,10 +79,17 @@ class Bench {
   }
 
  private:
-  static int64_t capacity(const BenchOptions& options) {
-    int64_t deepest = 0;
-    for (const int64_t depth : options.depths) deepest = std::max(deepest, depth);
-    return std::max(deepest + kWarmupSteps + options.decode_tokens, options.prompt_tokens);
+  static LockstepLimits limits(const BenchOptions& options) {
+    LockstepLimits limits;
+    limits.n_sequences = *std::max_element(options.batches.begin(), options.batches.end());
+    limits.max_filled = options.prompt_tokens;
+    for (const int64_t depth : options.depths) {
+      limits.max_filled = std::max(limits.max_filled, depth);
+    }
+    limits.max_decoded = kWarmupSteps + options.decode_tokens;
+    limits.max_contenders =
+        static_cast<int32_t>(options.methods.size()) * (options.operators ? 1 + kMaxVariants : 1);
+    return limits;
   }
 
   const Model& model() const { return sequences_.model(); }
@@ -104,7 +110,6 @@ class Bench {
       const Clock::time_point start = Clock::now();
       sequences_.prefill(prompt);
       times.push_back(milliseconds_since(start));
-      sequences_.truncate(0);
     }
     const int64_t chunk = options_.engine.prefill_chunk;
     const auto chunks = static_cast<double>((options_.prompt_tokens + chunk - 1) / chunk);
@@ -118,16 +123,13 @@ class Bench {
     return events_.on_row(row);
   }
 
-  // One decode step of all sequences, with or without a look at its operators; unless it `stays`,
-  // the caches are as before.
-  double step(Contestant& contestant, int32_t token, bool look, bool stays,
-              std::span<Sampler> samplers) {
+  // One decode step of all sequences, with or without a look at its operators.
+  double step(Contestant& contestant, int32_t token, bool look, std::span<Sampler> samplers) {
     timing_.timing(look);
     const Clock::time_point start = Clock::now();
     const std::span<const float> logits = sequences_.decode(contestant.contender, token);
     const double milliseconds = milliseconds_since(start);
     timing_.timing(false);
-    if (!stays) sequences_.step_back(contestant.contender);
     if (!look) return milliseconds;
     const Clock::time_point sampling_start = Clock::now();
     for (size_t s = 0; s < samplers.size(); ++s) {
@@ -156,12 +158,13 @@ class Bench {
     for (int64_t i = 0; i < kWarmupSteps + options_.decode_tokens; ++i) {
       const int32_t token = some_token(i, vocab_size_);
       for (Contestant& contestant : contestants) {
-        const bool last = &contestant == &contestants.back();
-        const bool look = options_.operators && i >= kWarmupSteps;
         if (i == kWarmupSteps) contestant.rows_before = contestant.contender.rows_read();
-        const double ms = step(contestant, token, /*look=*/false, last && !look, samplers);
-        if (i >= kWarmupSteps) contestant.ms.push_back(ms);
-        if (look) step(contestant, token, look, last, samplers);
+        const double ms = step(contestant, token, /*look=*/false, samplers);
+        if (i < kWarmupSteps) continue;
+        contestant.ms.push_back(ms);
+        if (!options_.operators) continue;
+        sequences_.step_back(contestant.contender);
+        step(contestant, token, /*look=*/true, samplers);
       }
       if (!events_.on_step()) return false;
     }

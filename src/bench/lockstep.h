@@ -1,9 +1,9 @@
 // Lockstep: n sequences of equal length that decode one token each per step, and caches that can
 // be filled without running a prompt. What benchmarks step.
 //
-// Several contenders, each with a method of its own, take turns on the same caches: what the
-// machine does meanwhile falls on all of them. Owns the caches; the back end must outlive it. Not
-// thread-safe.
+// Several contenders, each with a method of its own, continue the same caches: the rows up to where
+// they entered lie in the same memory for all, so what the machine does meanwhile falls on all of
+// them. The back end must outlive it. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,65 +12,62 @@
 #include <span>
 #include <vector>
 
-#include "attention/method.h"
 #include "kv/sequence_kv.h"
-#include "model/decoder.h"
-#include "tidal/engine.h"
+#include "runtime/runtime.h"
+#include "runtime/sequence.h"
 #include "tidal/options.h"
 
 namespace tidal {
 
-// One method's side of the sequences that take part: what it carries from step to step.
+// One method's side of the sequences that take part.
 struct Contender {
-  std::shared_ptr<const AttentionMethod> method;
-  std::vector<AttentionState> states;     // [sequences]
-  std::vector<int32_t> since_correction;  // tokens decoded since the last correction
+  std::vector<Sequence> sequences;
 
+  const AttentionMethod& method() const { return sequences.front().method(); }
   RowsRead rows_read() const;  // of all sequences
   RowsReport rows() const;
 };
 
+struct LockstepLimits {
+  int32_t n_sequences = 1;
+  int64_t max_filled = 0;      // tokens of a sequence's cache, and of a prompt
+  int64_t max_decoded = 0;     // tokens of a contender behind them
+  int32_t max_contenders = 1;  // at the same time
+};
+
 class Lockstep {
  public:
-  // Cache types and prompt chunk of the options; room for `capacity` tokens a sequence.
+  // Cache types and prompt chunk of the options.
   Lockstep(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
-           int32_t n_sequences, int64_t capacity);
+           const LockstepLimits& limits);
 
-  // The first n sequences, by this method.
+  // The first n sequences, by this method, from where the caches end now. A contender must end
+  // before the caches are filled further or cut.
   Contender enter(int32_t n, const MethodOptions& method);
-  // One token for each; the logits after them: [n, vocab_size], valid until the next call. Corrects
-  // the caches every correct_every() tokens, as the engine does.
+  // One token for each; the logits after them: [n, vocab_size], valid until the next call.
   std::span<const float> decode(Contender& contender, int32_t token);
-  // Takes the contender's last token back: the next one to decode finds the caches as it did.
+  // Takes the contender's last token back.
   void step_back(Contender& contender);
-  // A prompt for the first sequence, which must be empty, by full attention.
-  std::span<const float> prefill(std::span<const int32_t> tokens);
+  // Reads a prompt by full attention and forgets it; the caches must be empty.
+  void prefill(std::span<const int32_t> tokens);
 
-  // Forgets all but the first `length` tokens of every sequence. Contenders from before are void.
+  // Forgets all but the first `length` rows of every cache.
   void truncate(int64_t length);
   // Fills every cache up to `depth` tokens with seeded rows of which a few score far above the
   // rest, as in a real context. progress(rows done, rows in all); false stops, and so does fill().
   bool fill(int64_t depth, uint64_t seed,
             const std::function<bool(int64_t done, int64_t total)>& progress);
 
-  const Model& model() const { return decoder_.model(); }
-  int64_t length() const { return kvs_.front().length(); }
+  const Model& model() const { return runtime_.model(); }
+  int64_t length() const { return caches_.front().length(); }
   KvView cache(int32_t sequence, int32_t layer) const {
-    return kvs_[static_cast<size_t>(sequence)].view(layer);
+    return caches_[static_cast<size_t>(sequence)].view(layer);
   }
 
  private:
-  // The same tokens for sequences [first, first + n); by full attention without a contender.
-  std::span<const float> forward(std::span<const int32_t> tokens, int32_t first, int32_t n,
-                                 LogitRows logits, Contender* contender);
-  void correct(Contender& contender);
-
-  Backend& backend_;
-  Decoder decoder_;
-  PagePool pool_;
-  int32_t chunk_;
-  std::vector<SequenceKv> kvs_;
-  Batch batch_;
+  Runtime runtime_;
+  std::vector<SequenceKv> caches_;
+  std::vector<Sequence*> stepping_;
 };
 
 }  // namespace tidal

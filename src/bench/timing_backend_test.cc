@@ -21,7 +21,8 @@ class TimingBackendTest : public testing::Test {
     options.name = method;
     options.plan = plan;
     options.min_context = 0;
-    Lockstep sequences(model_, timing_, {}, 2, 128);
+    Lockstep sequences(model_, timing_, {},
+                       {.n_sequences = 2, .max_filled = 100, .max_decoded = 28});
     sequences.fill(100, 1, [](int64_t, int64_t) { return true; });
     Contender contender = sequences.enter(2, options);
     sequences.decode(contender, 5);

@@ -4,17 +4,17 @@
 #include <cmath>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
 #include "base/fail.h"
-#include "base/parallel.h"
+#include "base/log.h"
+#include "engine/active_request.h"
 #include "engine/scheduler.h"
-#include "engine/sequence.h"
-#include "model/decoder.h"
-#include "ops/factory/backend_factory.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
+#include "runtime/runtime.h"
 
 namespace tidal {
 namespace {
@@ -58,45 +58,45 @@ class Engine::Impl {
         control_tokens_(control_token_names(tokenizer_)),
         context_size_(cache_capacity(options, model_->config())),
         limits_{options.max_sequences, options.prefill_chunk},
-        backend_(make_backend(options.backend, thread_count(options.threads))),
-        decoder_(model_, *backend_, {limits_.max_rows(), limits_.max_sequences, context_size_, 0}),
-        pool_(decoder_.kv_layout(cache_type(options.k_cache_type, "--cache-type-k"),
-                                 cache_type(options.v_cache_type, "--cache-type-v")),
-              (context_size_ + kPageRows - 1) / kPageRows + limits_.max_sequences - 1),
-        scheduler_(limits_, pool_) {
+        runtime_(model_, options,
+                 {.max_sequences = limits_.max_sequences,
+                  .max_length = context_size_,
+                  .n_pages = pages_of(context_size_) + limits_.max_sequences - 1,
+                  .max_rows = limits_.max_rows()}),
+        scheduler_(limits_, runtime_.pool()) {
     load_template();
     batch_.tokens.reserve(static_cast<size_t>(limits_.max_rows()));
     batch_.sequences.reserve(static_cast<size_t>(limits_.max_sequences));
     running_.reserve(static_cast<size_t>(limits_.max_sequences));
+    sequences_.reserve(static_cast<size_t>(limits_.max_sequences));
   }
 
+  ~Impl() {
+    take_inbox();
+    for (const auto& request : running_) finish(*request, FinishReason::kCancelled);
+    for (const auto& request : waiting_) finish(*request, FinishReason::kCancelled);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   RequestId submit(Request request) {
-    const Config& config = model_->config();
     const auto n_prompt = static_cast<int64_t>(request.prompt.size());
     check_fits(request, n_prompt);
-    std::shared_ptr<const AttentionMethod> method =
-        method_for(*model_, request.attention, pool_.bytes_per_token(), limits_.prefill_chunk);
-    const int64_t max_length =
-        request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
-
-    auto sequence = std::make_unique<Sequence>(Sequence{
-        .method = method,
-        .tokens = request.prompt,
-        .n_prompt = n_prompt,
-        .max_length = max_length,
-        .sampler = Sampler(request.sampling, config.vocab_size),
+    auto active = std::make_unique<ActiveRequest>(ActiveRequest{
+        .method = runtime_.method(request.attention),
+        .max_length = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens,
+        .sampler = Sampler(request.sampling, model_->config().vocab_size),
         .decoder = StreamDecoder(tokenizer_),
         .stop = StopMatcher(request.stop),
     });
-    sequence->tokens.reserve(static_cast<size_t>(max_length));
-    sequence->request = std::move(request);
-    sequence->completion.prompt_tokens = n_prompt;
-    sequence->completion.method = method->name();
-    sequence->completion.plan = method->plan_line();
+    active->request = std::move(request);
+    active->completion.prompt_tokens = n_prompt;
+    active->completion.method = active->method->name();
+    active->completion.plan = active->method->plan_line();
 
     const std::lock_guard lock(inbox_mutex_);
-    sequence->id = sequence->completion.id = ++last_id_;
-    inbox_.push_back(std::move(sequence));
+    active->id = active->completion.id = ++last_id_;
+    inbox_.push_back(std::move(active));
     return last_id_;
   }
 
@@ -107,16 +107,15 @@ class Engine::Impl {
 
   bool step() {
     take_inbox();
-    scheduler_.admit(waiting_, running_);
-    const std::span<const Scheduled> scheduled = scheduler_.plan(running_, batch_);
+    admit();
+    sequences_.clear();
+    for (const auto& request : running_) sequences_.push_back(&*request->sequence);
+    const std::span<const Scheduled> scheduled = scheduler_.plan(sequences_, batch_);
     if (scheduled.empty()) return false;
     mark_started(scheduled);
-    std::span<const float> logits = decoder_.forward(batch_);
-    const auto vocab = static_cast<size_t>(model_->config().vocab_size);
-    for (const Scheduled& part : scheduled) {
-      if (commit(part, logits)) logits = logits.subspan(vocab);
-    }
-    std::erase_if(running_, [](const auto& sequence) { return !sequence->kv.has_value(); });
+    const std::span<const float> logits = runtime_.decoder().forward(batch_);
+    for (const Scheduled& part : scheduled) commit(*running_[part.index], part, logits);
+    std::erase_if(running_, [](const auto& request) { return !request->sequence.has_value(); });
     return true;
   }
 
@@ -170,19 +169,14 @@ class Engine::Impl {
 
   void take_inbox() {
     std::vector<RequestId> cancelled;
-    AttentionShape shape = decoder_.attention_shape();
     {
       const std::lock_guard lock(inbox_mutex_);
-      for (auto& sequence : inbox_) {
-        shape.max_length = sequence->max_length;
-        sequence->state = sequence->method->make_state(shape, pool_);
-        waiting_.push_back(std::move(sequence));
-      }
+      for (auto& request : inbox_) waiting_.push_back(std::move(request));
       inbox_.clear();
       cancelled.swap(cancelled_);
     }
     for (const RequestId id : cancelled) {
-      for (auto* list : {&running_}) cancel_in(*list, id);
+      cancel_in(running_, id);
       cancel_in(waiting_, id);
     }
   }
@@ -190,81 +184,121 @@ class Engine::Impl {
   template <typename List>
   void cancel_in(List& list, RequestId id) {
     const auto found = std::find_if(list.begin(), list.end(),
-                                    [id](const auto& sequence) { return sequence->id == id; });
+                                    [id](const auto& request) { return request->id == id; });
     if (found == list.end()) return;
     finish(**found, FinishReason::kCancelled);
     list.erase(found);
   }
 
+  void admit() {
+    while (!waiting_.empty()) {
+      ActiveRequest& next = *waiting_.front();
+      std::optional<SequenceKv> rows =
+          scheduler_.admit(next.request.conversation, next.request.prompt, next.max_length);
+      if (!rows.has_value()) return;
+      try {
+        start(next, *std::move(rows));
+        running_.push_back(std::move(waiting_.front()));
+      } catch (const std::bad_alloc&) {
+        scheduler_.release(0, std::nullopt, next.max_length);
+        next.completion.error = "not enough memory for what its method carries";
+        finish(next, FinishReason::kError);
+      }
+      waiting_.pop_front();
+    }
+  }
+
+  void start(ActiveRequest& request, SequenceKv rows) {
+    const std::span<const int32_t> prompt = request.request.prompt;
+    const auto reused = static_cast<size_t>(rows.length());
+    AttentionShape shape = runtime_.decoder().attention_shape();
+    shape.max_length = request.max_length;
+    request.sequence.emplace(request.method, shape, std::move(rows), prompt.first(reused));
+    request.sequence->enqueue(prompt.subspan(reused));
+    request.completion.reused_tokens = static_cast<int64_t>(reused);
+  }
+
   void mark_started(std::span<const Scheduled> scheduled) {
     for (const Scheduled& part : scheduled) {
-      if (part.sequence->started == Clock::time_point{}) part.sequence->started = Clock::now();
+      ActiveRequest& request = *running_[part.index];
+      if (request.started == Clock::time_point{}) request.started = Clock::now();
     }
   }
 
-  // Takes the outcome of one sequence's rows; true when it used up a row of logits.
-  bool commit(const Scheduled& part, std::span<const float> logits) {
-    Sequence& sequence = *part.sequence;
-    switch (part.work) {
-      case Work::kCorrect:
-        sequence.since_correction = 0;
-        ++sequence.completion.corrections;
-        return false;
-      case Work::kPrefill: {
-        const int64_t done = sequence.kv->length();
-        if (sequence.request.on_prefill) sequence.request.on_prefill(done, sequence.n_prompt);
-        if (done < sequence.n_prompt) return false;
-        sequence.first_token = Clock::now();
-        break;
-      }
-      case Work::kDecode:
-        ++sequence.since_correction;
-        break;
+  // Takes what came of a sequence's rows.
+  void commit(ActiveRequest& request, const Scheduled& part, std::span<const float> logits) {
+    Sequence& sequence = *request.sequence;
+    sequence.commit(part.work);
+    if (part.work.kind == WorkKind::kPrompt) {
+      if (part.work.last) request.first_token = Clock::now();
+      call(request, request.request.on_prefill, sequence.cached(), request.n_prompt());
     }
-    logits = logits.first(static_cast<size_t>(model_->config().vocab_size));
+    if (part.work.last && request.callback_error.empty()) {
+      const auto vocab = static_cast<size_t>(model_->config().vocab_size);
+      take_logits(request, logits.subspan(static_cast<size_t>(part.logits_row) * vocab, vocab));
+    }
+    const bool ended = !request.sequence.has_value();
+    if (!ended && !request.callback_error.empty()) finish(request, FinishReason::kError);
+  }
+
+  void take_logits(ActiveRequest& request, std::span<const float> logits) {
     if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); })) {
-      sequence.completion.error = fmt::format(
+      request.completion.error = fmt::format(
           "{} gave logits that are not numbers after {} tokens: the file may be damaged",
-          model_->path(), sequence.tokens.size());
-      finish(sequence, FinishReason::kError);
-    } else {
-      accept(sequence, sequence.sampler.sample(logits));
+          model_->path(), request.sequence->length());
+      return finish(request, FinishReason::kError);
     }
-    return true;
+    const int32_t token = request.sampler.sample(logits);
+    if (!request.request.ignore_eos && tokenizer_.is_end_of_generation(token)) {
+      return finish(request, FinishReason::kStop);
+    }
+    request.sequence->enqueue(token);
+    request.completion.tokens.push_back(token);
+    emit(request, token, request.stop.push(request.decoder.push(token)));
+    if (request.stop.matched()) return finish(request, FinishReason::kStop);
+    if (request.sequence->length() >= request.max_length) finish(request, FinishReason::kLength);
   }
 
-  void accept(Sequence& sequence, int32_t token) {
-    if (!sequence.request.ignore_eos && tokenizer_.is_end_of_generation(token)) {
-      return finish(sequence, FinishReason::kStop);
-    }
-    sequence.tokens.push_back(token);
-    sequence.completion.tokens.push_back(token);
-    emit(sequence, token, sequence.stop.push(sequence.decoder.push(token)));
-    if (sequence.stop.matched()) return finish(sequence, FinishReason::kStop);
-    if (static_cast<int64_t>(sequence.tokens.size()) >= sequence.max_length) {
-      finish(sequence, FinishReason::kLength);
+  static void emit(ActiveRequest& request, int32_t token, const std::string& text) {
+    request.completion.text += text;
+    call(request, request.request.on_token, TokenEvent{token, text});
+  }
+
+  // A callback that throws ends its own request and nobody else's.
+  template <typename Callback, typename... Arguments>
+  static void call(ActiveRequest& request, const Callback& callback, Arguments&&... arguments) {
+    if (!callback || !request.callback_error.empty()) return;
+    try {
+      callback(std::forward<Arguments>(arguments)...);
+    } catch (const std::exception& error) {
+      request.callback_error = fmt::format("a callback threw: {}", error.what());
+    } catch (...) {
+      request.callback_error = "a callback threw something that is not an exception";
     }
   }
 
-  static void emit(Sequence& sequence, int32_t token, const std::string& text) {
-    sequence.completion.text += text;
-    if (sequence.request.on_token) sequence.request.on_token({token, text});
-  }
-
-  void finish(Sequence& sequence, FinishReason reason) {
-    const std::string rest = sequence.stop.push(sequence.decoder.flush()) + sequence.stop.flush();
-    if (!rest.empty()) emit(sequence, -1, rest);
-    Completion& completion = sequence.completion;
+  void finish(ActiveRequest& request, FinishReason reason) {
+    const std::string rest = request.stop.push(request.decoder.flush()) + request.stop.flush();
+    if (!rest.empty()) emit(request, -1, rest);
+    Completion& completion = request.completion;
     completion.finish_reason = reason;
-    completion.rows = {sequence.state.rows.k + sequence.state.rows.v,
-                       2 * sequence.state.rows_total};
-    const Clock::time_point now = Clock::now();
-    if (sequence.first_token != Clock::time_point{}) {
-      completion.prefill_ms = milliseconds(sequence.first_token - sequence.started);
-      completion.decode_ms = milliseconds(now - sequence.first_token);
+    if (!request.callback_error.empty()) {
+      completion.finish_reason = FinishReason::kError;
+      completion.error = std::exchange(request.callback_error, {});
     }
-    scheduler_.release(sequence);
-    if (sequence.request.on_finish) sequence.request.on_finish(completion);
+    if (request.first_token != Clock::time_point{}) {
+      completion.prefill_ms = milliseconds(request.first_token - request.started);
+      completion.decode_ms = milliseconds(Clock::now() - request.first_token);
+    }
+    if (request.sequence.has_value()) {
+      completion.rows = request.sequence->rows();
+      completion.corrections = request.sequence->corrections();
+      scheduler_.release(request.request.conversation, std::move(request.sequence),
+                         request.max_length);
+      request.sequence.reset();
+    }
+    call(request, request.request.on_finish, completion);
+    if (!request.callback_error.empty()) spdlog::warn("{}", request.callback_error);
   }
 
   std::shared_ptr<const Model> model_;
@@ -274,17 +308,16 @@ class Engine::Impl {
   std::vector<std::string> control_tokens_;
   int64_t context_size_;
   SchedulerLimits limits_;
-  std::unique_ptr<Backend> backend_;
-  Decoder decoder_;
-  PagePool pool_;
+  Runtime runtime_;
   Scheduler scheduler_;
   Batch batch_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::vector<std::unique_ptr<Sequence>> running_;
+  std::vector<Sequence*> sequences_;  // those of running_, during a step
+  std::deque<std::unique_ptr<ActiveRequest>> waiting_;
+  std::vector<std::unique_ptr<ActiveRequest>> running_;
 
   std::mutex inbox_mutex_;  // guards the three below
   RequestId last_id_ = 0;
-  std::vector<std::unique_ptr<Sequence>> inbox_;
+  std::vector<std::unique_ptr<ActiveRequest>> inbox_;
   std::vector<RequestId> cancelled_;
 };
 

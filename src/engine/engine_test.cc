@@ -296,6 +296,81 @@ TEST(Engine, ChatKeepsControlTokensOutOfMessages) {
   EXPECT_EQ(engine.decode(engine.encode_chat(honest, "Sure")), "user\nhello\nassistant\nSure");
 }
 
+TEST(Engine, ACallbackThatThrowsEndsItsOwnRequestAndNoOther) {
+  Engine engine(options());
+  const Completion alone = engine.run(make_request(engine, long_text(150), "tidal", kOwn));
+  enum class Where { kToken, kPrefill, kFinish };
+  for (const Where where : {Where::kToken, Where::kPrefill, Where::kFinish}) {
+    Request bad = make_request(engine, long_text(90), "full");
+    int finished = 0;
+    int tokens = 0;
+    bad.on_token = [&](const TokenEvent&) {
+      if (++tokens == 3 && where == Where::kToken) throw std::runtime_error("the pipe broke");
+    };
+    bad.on_prefill = [&](int64_t, int64_t) {
+      if (where == Where::kPrefill) throw std::runtime_error("the pipe broke");
+    };
+    bad.on_finish = [&](const Completion& completion) {
+      ++finished;
+      if (where == Where::kFinish) throw 17;
+      EXPECT_EQ(completion.finish_reason, FinishReason::kError);
+      EXPECT_THAT(completion.error, HasSubstr("the pipe broke"));
+      EXPECT_EQ(completion.tokens.size(), where == Where::kToken ? 3u : 0u);
+    };
+    Completion good;
+    Request other = make_request(engine, long_text(150), "tidal", kOwn);
+    other.on_finish = [&](const Completion& completion) { good = completion; };
+    engine.submit(std::move(bad));
+    engine.submit(std::move(other));
+    while (engine.step()) {
+    }
+    EXPECT_EQ(finished, 1);
+    EXPECT_EQ(good.tokens, alone.tokens);
+    EXPECT_EQ(good.finish_reason, FinishReason::kLength);
+  }
+  EXPECT_EQ(engine.run(make_request(engine, long_text(150), "tidal", kOwn)).tokens, alone.tokens);
+}
+
+TEST(Engine, ADestroyedEngineFinishesWhatItHeld) {
+  std::map<RequestId, FinishReason> finished;
+  RequestId ids[3];
+  {
+    Engine engine(options(/*max_sequences=*/1));
+    for (RequestId& id : ids) {
+      Request request = make_request(engine, "Once upon", "full");
+      request.max_tokens = 500;
+      request.on_finish = [&](const Completion& completion) {
+        EXPECT_TRUE(finished.emplace(completion.id, completion.finish_reason).second);
+      };
+      id = engine.submit(std::move(request));
+      if (&id == &ids[1]) continue;  // runs, waits, and is not even taken from the inbox
+      engine.step();
+      engine.step();
+    }
+    EXPECT_TRUE(finished.empty());
+  }
+  ASSERT_EQ(finished.size(), 3u);
+  for (const RequestId id : ids) EXPECT_EQ(finished.at(id), FinishReason::kCancelled);
+}
+
+TEST(Engine, AConversationKeepsWhatWasReadOfACancelledPrompt) {
+  Engine engine(options(1));
+  Request request = make_request(engine, long_text(200), "full");
+  request.conversation = 3;
+  RequestId id = 0;
+  request.on_prefill = [&](int64_t done, int64_t) {
+    if (done == 128) engine.cancel(id);
+  };
+  id = engine.submit(std::move(request));
+  while (engine.step()) {
+  }
+  Request again = make_request(engine, long_text(200), "full");
+  again.conversation = 3;
+  const Completion reused = engine.run(std::move(again));
+  EXPECT_EQ(reused.reused_tokens, 128);
+  EXPECT_EQ(reused.tokens, engine.run(make_request(engine, long_text(200), "full")).tokens);
+}
+
 // The shipped model with some bytes changed, under another name.
 class DamagedModel {
  public:

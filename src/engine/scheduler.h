@@ -1,21 +1,19 @@
 // Scheduler: which sequences run in the next step, and with which rows.
 //
 // Every decoding sequence takes part, every due KV cache correction that fits, and one chunk of one
-// prompt, the oldest. A prompt is always cut at multiples of the chunk size, whatever else runs, so
-// its rows are the same bits in any company. Sequences are admitted oldest first, each with the
-// pages it can grow to set aside: one that was admitted never runs out. Conversations keep the rows
-// of their last prompt as long as nobody else needs the pages.
+// prompt, the oldest. Sequences are admitted oldest first, each with the pages it can grow to set
+// aside: one that was admitted never runs out. Conversations keep the rows of their last prompt as
+// long as nobody else needs the pages. Not thread-safe; the pool must outlive it.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "engine/sequence.h"
 #include "kv/prefix_cache.h"
 #include "model/decoder.h"
+#include "runtime/sequence.h"
 
 namespace tidal {
 
@@ -27,31 +25,33 @@ struct SchedulerLimits {
 };
 
 struct Scheduled {
-  Sequence* sequence;
+  size_t index = 0;  // of the running sequence
   Work work;
-  int32_t n_rows;
+  int32_t logits_row = 0;  // of its last row, where work.last
 };
 
 class Scheduler {
  public:
   Scheduler(const SchedulerLimits& limits, PagePool& pool);
 
-  // Moves waiting sequences to running while there is room.
-  void admit(std::deque<std::unique_ptr<Sequence>>& waiting,
-             std::vector<std::unique_ptr<Sequence>>& running);
-  // The pages of a sequence that ended are free again, or kept for its conversation.
-  void release(Sequence& sequence);
+  // Room in the cache for a sequence of up to max_length tokens: the rows of its conversation (0:
+  // none) that begin the prompt, or no rows. Nothing when it must wait until another is released.
+  std::optional<SequenceKv> admit(uint64_t conversation, std::span<const int32_t> prompt,
+                                  int64_t max_length);
+  // One that was admitted has ended, or never began: its pages are free again, or kept for its
+  // conversation.
+  void release(uint64_t conversation, std::optional<Sequence> sequence, int64_t max_length);
 
-  // Grows or rewinds the caches of those that take part and fills the batch.
-  std::span<const Scheduled> plan(std::span<const std::unique_ptr<Sequence>> running, Batch& batch);
+  // Puts the rows of those that take part into the batch.
+  std::span<const Scheduled> plan(std::span<Sequence* const> running, Batch& batch);
 
  private:
-  void attach_cache(Sequence& sequence);
-  void schedule(Sequence& sequence, Work work, int32_t n_rows, Batch& batch);
+  bool takes_part(const Work& work, int32_t& correction_rows, bool& prompt_chunk) const;
 
   SchedulerLimits limits_;
   PagePool& pool_;
   PrefixCache prefixes_;
+  int32_t n_running_ = 0;
   int64_t reserved_pages_ = 0;  // of running sequences
   std::vector<Scheduled> scheduled_;
 };

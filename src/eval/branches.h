@@ -1,24 +1,18 @@
 // Branches: one prompt read once, then continued by several methods side by side.
 //
-// prefill() runs the prompt as full-attention chunks; fork() gives every method a sequence of its
-// own that shares the prompt's pages of the cache; decode() feeds one token to each of the branches
-// named, all in one batch, so that a sweep over many methods reads the weights once per token.
-// Results do not depend on what else is in the batch (ops/backend.h), so a branch computes what a
-// Session of its own would. Corrects the cache as the engine does. Not thread-safe.
+// prefill() reads the prompt by full attention; fork() gives every method a sequence of its own
+// that shares the prompt's pages of the cache; decode() feeds one token to each of the branches
+// named, all in one batch, so that a sweep over many methods reads the weights once per token. A
+// branch computes what it would alone. Not thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "attention/method.h"
-#include "kv/sequence_kv.h"
-#include "model/decoder.h"
-#include "runtime/session.h"
-#include "tidal/options.h"
+#include "runtime/runtime.h"
+#include "runtime/sequence.h"
 
 namespace tidal {
 
@@ -28,8 +22,8 @@ class Branches {
   Branches(std::shared_ptr<const Model> model, const EngineOptions& options, int32_t max_branches,
            int64_t max_prompt, int64_t max_decoded);
 
-  // A new prompt, by full attention; earlier branches are dropped. The logits after its last token:
-  // [vocab_size], valid until the next call.
+  // A new prompt; earlier branches are dropped. The logits after its last token: [vocab_size],
+  // valid until the next call.
   std::span<const float> prefill(std::span<const int32_t> tokens, const Progress& progress = {});
   // More of the prompt, or less: its first `length` tokens. Earlier branches are dropped.
   std::span<const float> append(std::span<const int32_t> tokens, const Progress& progress = {});
@@ -46,30 +40,17 @@ class Branches {
   std::span<const float> decode(std::span<const Step> steps);
 
   int32_t count() const { return static_cast<int32_t>(branches_.size()); }
-  RowsReport rows(int32_t branch) const;
-  int64_t corrections(int32_t branch) const { return at(branch).corrections; }
-  const Model& model() const { return decoder_->model(); }
+  RowsReport rows(int32_t branch) const { return at(branch).rows(); }
+  int64_t corrections(int32_t branch) const { return at(branch).corrections(); }
+  const Model& model() const { return runtime_.model(); }
 
  private:
-  struct Branch {
-    SequenceKv kv;
-    std::shared_ptr<const AttentionMethod> method;
-    AttentionState state;
-    std::vector<int32_t> uncorrected;  // tokens decoded since the last correction
-    int64_t corrections = 0;
-  };
+  const Sequence& at(int32_t branch) const { return branches_.at(static_cast<size_t>(branch)); }
 
-  const Branch& at(int32_t branch) const { return branches_.at(static_cast<size_t>(branch)); }
-  void correct(Branch& branch);
-
-  int32_t chunk_;
-  int64_t capacity_;
-  std::unique_ptr<Backend> backend_;
-  std::optional<Decoder> decoder_;
-  std::optional<PagePool> pool_;
-  std::optional<SequenceKv> prompt_;
-  std::vector<Branch> branches_;
-  Batch batch_;
+  Runtime runtime_;
+  Sequence prompt_;
+  std::vector<Sequence> branches_;
+  std::vector<Sequence*> stepping_;
 };
 
 }  // namespace tidal

@@ -5,11 +5,6 @@
 #include "base/check.h"
 
 namespace tidal {
-namespace {
-
-int64_t pages_of(int64_t length) { return (length + kPageRows - 1) / kPageRows; }
-
-}  // namespace
 
 SequenceKv::SequenceKv(PagePool& pool, int64_t max_length) : pool_(&pool), max_length_(max_length) {
   TIDAL_CHECK(max_length >= 0);

@@ -15,6 +15,9 @@ namespace tidal {
 
 inline constexpr int kPageRows = 16;
 
+// Pages that hold this many rows.
+inline int64_t pages_of(int64_t rows) { return (rows + kPageRows - 1) / kPageRows; }
+
 // K or V of one layer.
 struct KvPlane {
   DType dtype = DType::kF16;  // kF16, kBF16, kF32 or kQ8_0

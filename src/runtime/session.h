@@ -1,72 +1,54 @@
-// Session: one sequence fed by hand, over the same decoder, cache and methods as the engine's. What
-// evaluations and benchmarks are made of.
+// Session: a runtime of one sequence, fed by hand. What evaluations are made of.
 //
-// prefill() runs tokens as full-attention chunks; decode() feeds one token through the method,
-// correcting the cache every correct_every() tokens as the engine does. Not thread-safe.
+// prefill() reads tokens by full attention; decode() feeds one token through the method, correcting
+// the cache as Sequence does. Not thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <span>
-#include <vector>
 
-#include "attention/method.h"
-#include "kv/sequence_kv.h"
-#include "model/decoder.h"
-#include "tidal/engine.h"
-#include "tidal/options.h"
+#include "runtime/runtime.h"
+#include "runtime/sequence.h"
 
 namespace tidal {
 
-using Progress = std::function<void(int64_t done, int64_t total)>;
-
 class Session {
  public:
-  // Uses backend, threads and cache types of the options; room for `capacity` tokens.
+  // Room for `capacity` tokens.
   Session(std::shared_ptr<const Model> model, const EngineOptions& options,
-          const MethodOptions& method, int64_t capacity);
+          const MethodOptions& method, int64_t capacity)
+      : runtime_(std::move(model), options, {.max_length = capacity}),
+        sequence_(runtime_.sequence(runtime_.method(method))) {}
 
-  // Full attention over the tokens; the logits after the last one: [vocab_size].
-  std::span<const float> prefill(std::span<const int32_t> tokens, const Progress& progress = {});
-  // One token by the method; the logits after it: [vocab_size], valid until the next call.
-  std::span<const float> decode(int32_t token);
-
-  // Another method from the next token on; counts start again.
-  void set_method(const MethodOptions& method);
+  // The logits after the last token: [vocab_size], valid until the next call.
+  std::span<const float> prefill(std::span<const int32_t> tokens, const Progress& progress = {}) {
+    sequence_.enqueue(tokens);
+    return runtime_.run(sequence_, progress);
+  }
+  std::span<const float> decode(int32_t token) {
+    sequence_.enqueue(token);
+    return runtime_.run(sequence_);
+  }
   // Forgets all but the first `length` tokens.
-  void truncate(int64_t length);
-  KvView cache(int32_t layer) const { return kv_->view(layer); }
+  void truncate(int64_t length) { sequence_.rewind(length); }
 
   // Shows every layer's attention to the observer (model/decoder.h), of prompts too; null: to
   // nobody.
-  void observe(AttentionObserver* observer) { decoder_->observe(observer); }
+  void observe(AttentionObserver* observer) { runtime_.decoder().observe(observer); }
 
-  Backend& backend() { return *backend_; }
-  const Model& model() const { return decoder_->model(); }
-  int64_t length() const { return kv_->length(); }
-  const AttentionMethod& method() const { return *method_; }
-  RowsReport rows() const;
-  const RowsRead& rows_read() const { return state_.rows; }
-  int64_t corrections() const { return corrections_; }
+  Backend& backend() { return runtime_.backend(); }
+  const Model& model() const { return runtime_.model(); }
+  KvView cache(int32_t layer) const { return sequence_.kv().view(layer); }
+  int64_t length() const { return sequence_.length(); }
+  const AttentionMethod& method() const { return sequence_.method(); }
+  RowsReport rows() const { return sequence_.rows(); }
+  const RowsRead& rows_read() const { return sequence_.rows_read(); }
+  int64_t corrections() const { return sequence_.corrections(); }
 
  private:
-  std::span<const float> forward(std::span<const int32_t> tokens, LogitRows logits, bool by_method);
-  void correct();
-
-  int32_t chunk_;
-  std::unique_ptr<Backend> backend_;
-  std::optional<Decoder> decoder_;
-  std::optional<PagePool> pool_;
-  std::optional<SequenceKv> kv_;
-  std::shared_ptr<const AttentionMethod> method_;
-  AttentionState state_;
-  Batch batch_;
-  std::vector<int32_t> tokens_;  // of all rows in the cache
-  std::vector<int32_t> again_;   // those that a correction runs again
-  int32_t since_correction_ = 0;
-  int64_t corrections_ = 0;
+  Runtime runtime_;
+  Sequence sequence_;
 };
 
 }  // namespace tidal
