@@ -9,15 +9,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
-#include "kv/sequence_summaries.h"
-#include "ops/backend.h"
-#include "ops/selection.h"
-#include "tensor/buffer.h"
+#include "attention/layer_step.h"
+#include "kv/page_pool.h"
 
 namespace tidal {
 
@@ -29,46 +26,40 @@ struct AttentionShape {
   int64_t max_length = 0;  // longest sequence
 };
 
-// What one sequence carries from layer to layer and step to step. All memory is allocated by
-// make_state, at admission; a decode step allocates nothing.
-struct AttentionState {
-  AttentionState() = default;
-  explicit AttentionState(const AttentionShape& shape);
-
-  // Memory for the picks of a layer.
-  void add_selection(int32_t layer, int32_t n_lists, int64_t capacity);
-
+// What a method carries for one sequence from layer to layer and step to step: a type of its own,
+// beside the method. All memory is allocated by make_state, at admission; a step allocates nothing.
+class MethodState {
+ public:
+  virtual ~MethodState() = default;
   // The cache was cut to `length` rows, or rows from there on were rewritten.
-  void truncate(int64_t length);
+  virtual void truncate(int64_t /*length*/) {}
   // An independent state with the same contents, for a forked sequence.
-  AttentionState clone() const;
-
-  AttentionShape shape;
-  std::vector<Selection> selections;  // [n_layers]; layers that never select have no lists
-  std::vector<Buffer> selection_memory;
-  std::optional<SequenceSummaries> bounds;  // quest
-  std::optional<SequenceSummaries> sums;    // rest
-  RowsRead rows;                            // really read by decode steps
-  int64_t rows_total = 0;                   // K rows (= V rows) full attention would have read
+  virtual std::unique_ptr<MethodState> clone() const = 0;
 };
 
-// What one sequence does in one layer of one decode step. The default reads everything.
-struct LayerStep {
-  enum class Scores : uint8_t {
-    kNone,    // nothing is selected here
-    kRows,    // q·k of every row
-    kBounds,  // upper bounds of pages
-  };
-  Scores scores = Scores::kNone;
-  TopKItem top_k;   // when scored: scope, pooling, budget, sinks, recent and candidate_rows; the
-                    // runner fills in the rest
-  Selection picks;  // when scored: where the picks go
-  bool read_picks = false;  // attend to the picks made here; else, when scoring rows, the scores
-                            // are kept on the way of attending to everything
-  Selection read;           // otherwise: the rows to read; no lists: all
-  // Of rows [rest_from, rest_to) the means of blocks are read too; none where rest_to is 0.
-  int64_t rest_from = 0;
-  int64_t rest_to = 0;
+// The state of one sequence: its method's, and the rows it read.
+struct AttentionState {
+  AttentionState() = default;
+  explicit AttentionState(std::unique_ptr<MethodState> own) : of_method(std::move(own)) {}
+
+  void truncate(int64_t length) {
+    if (of_method != nullptr) of_method->truncate(length);
+  }
+  AttentionState clone() const {
+    AttentionState copy(of_method == nullptr ? nullptr : of_method->clone());
+    copy.rows = rows;
+    copy.rows_total = rows_total;
+    return copy;
+  }
+  // For the method that made it.
+  template <typename State>
+  State& as() const {
+    return static_cast<State&>(*of_method);
+  }
+
+  std::unique_ptr<MethodState> of_method;  // null: it carries nothing
+  RowsRead rows;                           // really read by decode steps
+  int64_t rows_total = 0;                  // K rows (= V rows) full attention would have read
 };
 
 class AttentionMethod {

@@ -45,7 +45,7 @@ std::string error_of(const MethodOptions& options, ErrorCode code = ErrorCode::k
 
 TEST(Registry, KnowsTheMethods) {
   EXPECT_THAT(method_names(),
-              testing::UnorderedElementsAre("full", "tidal", "quest", "window", "oracle"));
+              testing::IsSupersetOf({"full", "tidal", "quest", "window", "oracle"}));
   for (const std::string_view name : method_names()) {
     EXPECT_EQ(make(options_of(std::string(name)))->name(), name);
   }
@@ -174,13 +174,19 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   TestSequence sequence(
       shape, make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048), 256);
   sequence.append(150);
-  const LayerStep third = sequence.method().plan_layer(3, 150, sequence.state());
-  const LayerStep fourth = sequence.method().plan_layer(4, 150, sequence.state());
-  EXPECT_EQ(third.read.positions, sequence.state().selections[0].positions);
-  EXPECT_EQ(third.read.head_map, nullptr);
-  EXPECT_EQ(fourth.read.positions, sequence.state().selections[2].positions);
-  ASSERT_NE(fourth.read.head_map, nullptr);
-  for (int32_t head = 0; head < 6; ++head) EXPECT_EQ(fourth.read.list_of_head(head, 6), 5 - head);
+  const auto step = [&](int32_t layer) {
+    return sequence.method().plan_layer(layer, 150, sequence.state()).read;
+  };
+  const auto picks = [&](int32_t layer) {
+    return std::get<ReadAllAndPick>(step(layer)).pick.picks;
+  };
+  const Selection third = std::get<ReadSelection>(step(3)).rows;
+  const Selection fourth = std::get<ReadSelection>(step(4)).rows;
+  EXPECT_EQ(third.positions, picks(0).positions);
+  EXPECT_EQ(third.head_map, nullptr);
+  EXPECT_EQ(fourth.positions, picks(2).positions);
+  ASSERT_NE(fourth.head_map, nullptr);
+  for (int32_t head = 0; head < 6; ++head) EXPECT_EQ(fourth.list_of_head(head, 6), 5 - head);
 
   const std::unique_ptr<Backend> backend = make_backend("reference", 1);
   AttentionRunner runner(*backend, shape.n_heads, 256, 1);

@@ -1,5 +1,7 @@
 #include "attention/runner.h"
 
+#include <variant>
+
 #include "base/check.h"
 
 namespace tidal {
@@ -72,61 +74,89 @@ void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
   attend.rows = &state.rows;
   LayerStep& step = steps_.emplace_back();
   if (!item.method->dense(length)) step = item.method->plan_layer(layer, length, state);
-  if (step.scores != LayerStep::Scores::kNone) {
-    add_scores(layer, step, state, attend);
-  } else if (step.read.n_lists > 0) {
-    attend.selection = &step.read;
-  }
-  if (step.read_picks) attend.selection = &step.picks;
-  if (step.rest_to > step.rest_from) add_rest(layer, step, state, attend);
-  (step.read_picks ? attend_picks_ : attend_).push_back(attend);
+  const bool reads_picks =
+      std::visit([&](auto& read) { return prepare(layer, read, attend); }, step.read);
+  if (step.rest) add_rest(layer, *step.rest, attend);
+  (reads_picks ? attend_picks_ : attend_).push_back(attend);
 }
 
-// What comes before a layer's picks, and the picks themselves.
-void AttentionRunner::add_scores(int32_t layer, LayerStep& step, AttentionState& state,
-                                 AttendItem& attend) {
+bool AttentionRunner::prepare(int32_t /*layer*/, ReadAll& /*read*/, AttendItem& /*attend*/) {
+  return false;
+}
+
+bool AttentionRunner::prepare(int32_t /*layer*/, ReadSelection& read, AttendItem& attend) {
+  attend.selection = &read.rows;
+  return false;
+}
+
+bool AttentionRunner::prepare(int32_t /*layer*/, ReadAllAndPick& read, AttendItem& attend) {
+  attend.scores = scratch(scores_, max_context_);
+  attend.log_sum_exp = log_sum_exp_of(read.pick);
+  add_top_k(read.pick, attend.kv, 1, attend.log_sum_exp);
+  return false;
+}
+
+bool AttentionRunner::prepare(int32_t /*layer*/, PickAndRead& read, AttendItem& attend) {
+  float* log_sum_exp = log_sum_exp_of(read.pick);
+  score_.push_back(
+      {attend.q, n_heads_, attend.kv, scratch(scores_, max_context_), attend.rows, log_sum_exp});
+  add_top_k(read.pick, attend.kv, 1, log_sum_exp);
+  attend.selection = &read.pick.picks;
+  return true;
+}
+
+bool AttentionRunner::prepare(int32_t layer, PickPagesAndRead& read, AttendItem& attend) {
   const KvView& kv = attend.kv;
-  float* scores =
-      scores_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_ * max_context_;
-  TopKItem& top_k = step.top_k;
-  // Pooled probabilities need it, and it is cheap to have while the scores are in the cache.
-  float* log_sum_exp = nullptr;
-  if (step.scores == LayerStep::Scores::kRows && top_k.pooling == Pooling::kSoftmax &&
-      top_k.scope != HeadScope::kQueryHead) {
-    log_sum_exp = log_sum_exp_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_;
-  }
-  top_k.scores = scores;
-  top_k.n_heads = n_heads_;
-  top_k.n_kv_heads = kv.n_kv_heads;
-  top_k.n_rows = kv.length;
-  top_k.n_candidates = (kv.length + top_k.candidate_rows - 1) / top_k.candidate_rows;
-  top_k.selection = &step.picks;
-  top_k.log_sum_exp = log_sum_exp;
-  top_k_.push_back(top_k);
-  if (step.scores == LayerStep::Scores::kBounds) {
-    const auto [bounds, first_row] = state.bounds->extend(layer, kv, kv.length);
-    if (first_row < kv.length) bounds_.push_back({kv, first_row, bounds});
-    score_pages_.push_back({attend.q, bounds, n_heads_, kv.n_kv_heads, kv.head_dim,
-                            top_k.n_candidates, scores, &state.rows});
-  } else if (step.read_picks) {
-    score_.push_back({attend.q, n_heads_, kv, scores, &state.rows, log_sum_exp});
-  } else {
-    attend.scores = scores;
-    attend.log_sum_exp = log_sum_exp;
-  }
+  const auto [bounds, first_row] = read.bounds->extend(layer, kv, kv.length);
+  if (first_row < kv.length) bounds_.push_back({kv, first_row, bounds});
+  const TopKItem& top_k = add_top_k(read.pick, kv, bounds.block_rows, nullptr);
+  score_pages_.push_back({attend.q, bounds, n_heads_, kv.n_kv_heads, kv.head_dim,
+                          top_k.n_candidates, scratch(scores_, max_context_), attend.rows});
+  attend.selection = &read.pick.picks;
+  return true;
+}
+
+const TopKItem& AttentionRunner::add_top_k(Picking& pick, const KvView& kv, int32_t candidate_rows,
+                                           const float* log_sum_exp) {
+  return top_k_.emplace_back(TopKItem{
+      .scores = scratch(scores_, max_context_),
+      .log_sum_exp = log_sum_exp,
+      .n_heads = n_heads_,
+      .n_kv_heads = kv.n_kv_heads,
+      .n_candidates = (kv.length + candidate_rows - 1) / candidate_rows,
+      .scope = pick.scope,
+      .pooling = pick.pooling,
+      .budget = pick.budget,
+      .sinks = pick.sinks,
+      .recent = pick.recent,
+      .candidate_rows = candidate_rows,
+      .n_rows = kv.length,
+      .selection = &pick.picks,
+  });
+}
+
+// Pooled probabilities need it, and it is cheap to have while the scores are in the cache.
+float* AttentionRunner::log_sum_exp_of(const Picking& pick) const {
+  const bool pooled = pick.pooling == Pooling::kSoftmax && pick.scope != HeadScope::kQueryHead;
+  return pooled ? scratch(log_sum_exp_, 1) : nullptr;
+}
+
+float* AttentionRunner::scratch(const Buffer& buffer, int64_t per_head) const {
+  return buffer.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_ * per_head;
 }
 
 // What follows the attention to single rows.
-void AttentionRunner::add_rest(int32_t layer, const LayerStep& step, AttentionState& state,
-                               AttendItem& attend) {
-  const auto [sums, first_row] = state.sums->extend(layer, attend.kv, step.rest_to);
-  if (first_row < step.rest_to) {
-    block_sums_.push_back({attend.kv, first_row, step.rest_to, step.rest_from, sums});
+void AttentionRunner::add_rest(int32_t layer, const ReadMeans& rest, AttendItem& attend) {
+  const KvView& kv = attend.kv;
+  const int64_t skip_rows = rest.sums->spec().skip_rows;
+  if (rest.end_row <= skip_rows) return;
+  const auto [sums, first_row] = rest.sums->extend(layer, kv, rest.end_row);
+  if (first_row < rest.end_row) {
+    block_sums_.push_back({kv, first_row, rest.end_row, skip_rows, sums});
   }
-  attend.log_sum_exp =
-      rest_log_sum_exp_.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_;
-  rest_.push_back({attend.q, attend.out, attend.log_sum_exp, sums, n_heads_, attend.kv.n_kv_heads,
-                   attend.kv.head_dim, step.rest_to, step.rest_from, &state.rows});
+  attend.log_sum_exp = scratch(rest_log_sum_exp_, 1);
+  rest_.push_back({attend.q, attend.out, attend.log_sum_exp, sums, n_heads_, kv.n_kv_heads,
+                   kv.head_dim, rest.end_row, skip_rows, attend.rows});
 }
 
 }  // namespace tidal

@@ -36,8 +36,18 @@ class AttentionRunner {
 
  private:
   void add(int32_t layer, const AttentionItem& item);
-  void add_scores(int32_t layer, LayerStep& step, AttentionState& state, AttendItem& attend);
-  void add_rest(int32_t layer, const LayerStep& step, AttentionState& state, AttendItem& attend);
+  // What comes before attention. True where it waits for the picks made here.
+  bool prepare(int32_t layer, ReadAll& read, AttendItem& attend);
+  bool prepare(int32_t layer, ReadSelection& read, AttendItem& attend);
+  bool prepare(int32_t layer, ReadAllAndPick& read, AttendItem& attend);
+  bool prepare(int32_t layer, PickAndRead& read, AttendItem& attend);
+  bool prepare(int32_t layer, PickPagesAndRead& read, AttendItem& attend);
+  const TopKItem& add_top_k(Picking& pick, const KvView& kv, int32_t candidate_rows,
+                            const float* log_sum_exp);
+  void add_rest(int32_t layer, const ReadMeans& rest, AttendItem& attend);
+  float* log_sum_exp_of(const Picking& pick) const;
+  // Of the sequence added last: [n_heads, per_head]
+  float* scratch(const Buffer& buffer, int64_t per_head) const;
 
   Backend& backend_;
   int32_t n_heads_;

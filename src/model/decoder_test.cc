@@ -173,7 +173,8 @@ TEST_P(DecoderTest, ASparseLayerReadsThePickedRowsAndNoOthers) {
   };
   const std::vector<float> expected = decode();
   std::vector<bool> picked(91);
-  const Selection& picks = sparse_state.selections[kSource];
+  const LayerStep source = sparse->plan_layer(kSource, 91, sparse_state);
+  const Selection& picks = std::get<ReadAllAndPick>(source.read).pick.picks;
   for (int32_t list = 0; list < picks.n_lists; ++list) {
     for (const int32_t row : picks.list(list)) picked[static_cast<size_t>(row)] = true;
   }

@@ -12,25 +12,35 @@ namespace {
 constexpr std::array<std::string_view, 7> kKeys = {"full",  "budget", "scope",  "pool",
                                                    "sinks", "recent", "correct"};
 
+// Picks per layer, so that an evaluation can compare the layers' picks after a step.
+struct OracleState final : MethodState {
+  explicit OracleState(size_t n_layers) : picks(n_layers) {}
+  std::unique_ptr<MethodState> clone() const override {
+    auto copy = std::make_unique<OracleState>(0);
+    copy->picks = tidal::clone(picks);
+    return copy;
+  }
+
+  std::vector<Picks> picks;  // [n_layers]
+};
+
 class OracleMethod final : public PlannedMethod {
  public:
   explicit OracleMethod(const MethodContext& context) : PlannedMethod("oracle", kKeys, context) {}
 
-  // A list set per layer, so that an evaluation can compare the layers' picks after a step.
   AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
-    AttentionState state(shape);
+    auto own = std::make_unique<OracleState>(static_cast<size_t>(shape.n_layers));
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
-      if (!is_full(layer)) state.add_selection(layer, n_lists, capacity(shape));
+      if (!is_full(layer)) own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape)};
     }
-    return state;
+    return AttentionState(std::move(own));
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {
     if (is_full(layer)) return {};
-    LayerStep step = select_rows(layer, length, state);
-    step.read_picks = true;
-    return step;
+    const auto& own = state.as<OracleState>();
+    return {PickAndRead{pick_rows(length, own.picks[static_cast<size_t>(layer)])}, {}};
   }
 };
 

@@ -9,10 +9,12 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "attention/layer_plan.h"
 #include "attention/method.h"
 #include "attention/min_context.h"
+#include "attention/picks.h"
 
 namespace tidal {
 
@@ -22,6 +24,14 @@ struct MethodContext {
   int64_t row_bytes = 0;    // of the cache: K and V of a position in one layer
   HeadCounts heads;
 };
+
+// The picks of every layer: empty where it makes none.
+inline std::vector<Picks> clone(const std::vector<Picks>& layers) {
+  std::vector<Picks> copy;
+  copy.reserve(layers.size());
+  for (const Picks& layer : layers) copy.push_back(layer.clone());
+  return copy;
+}
 
 class PlannedMethod : public AttentionMethod {
  public:
@@ -48,17 +58,10 @@ class PlannedMethod : public AttentionMethod {
   int64_t capacity(const AttentionShape& shape) const {
     return std::min(plan_.budget_at(shape.max_length), shape.max_length);
   }
-  // Scores every row and picks the plan's budget of them into the layer's selection.
-  LayerStep select_rows(int32_t layer, int64_t length, AttentionState& state) const {
-    LayerStep step;
-    step.scores = LayerStep::Scores::kRows;
-    step.top_k.scope = plan_.scope;
-    step.top_k.pooling = plan_.pooling;
-    step.top_k.budget = plan_.budget_at(length);
-    step.top_k.sinks = plan_.sinks;
-    step.top_k.recent = plan_.recent;
-    step.picks = state.selections[static_cast<size_t>(layer)];
-    return step;
+  // The plan's budget of rows.
+  Picking pick_rows(int64_t length, const Picks& into) const {
+    return {plan_.scope, plan_.pooling, plan_.budget_at(length),
+            plan_.sinks, plan_.recent,  into.selection()};
   }
 
  private:

@@ -12,31 +12,44 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kKeys = {"full", "budget", "page", "correct"};
 
+struct QuestState final : MethodState {
+  QuestState(size_t n_layers, SequenceSummaries of_pages)
+      : bounds(std::move(of_pages)), picks(n_layers) {}
+  void truncate(int64_t length) override { bounds.truncate(length); }
+  std::unique_ptr<MethodState> clone() const override {
+    auto copy = std::make_unique<QuestState>(0, bounds.clone());
+    copy->picks = tidal::clone(picks);
+    return copy;
+  }
+
+  SequenceSummaries bounds;
+  std::vector<Picks> picks;  // [n_layers]
+};
+
 class QuestMethod final : public PlannedMethod {
  public:
   explicit QuestMethod(const MethodContext& context) : PlannedMethod("quest", kKeys, context) {}
 
   AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
-    AttentionState state(shape);
-    state.bounds.emplace(pool, SummarySpec{SummaryKind::kBounds, plan().page});
+    auto own =
+        std::make_unique<QuestState>(static_cast<size_t>(shape.n_layers),
+                                     SequenceSummaries(pool, {SummaryKind::kBounds, plan().page}));
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (is_full(layer)) continue;
-      state.add_selection(layer, shape.n_heads, capacity(shape));
+      own->picks.at(static_cast<size_t>(layer)) = {shape.n_heads, capacity(shape)};
     }
-    return state;
+    return AttentionState(std::move(own));
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {
-    LayerStep step;
-    if (is_full(layer)) return step;
-    step.scores = LayerStep::Scores::kBounds;
-    step.top_k.scope = HeadScope::kQueryHead;
-    step.top_k.pooling = Pooling::kRaw;
-    step.top_k.budget = plan().budget_at(length) / plan().page;
-    step.top_k.candidate_rows = plan().page;
-    step.picks = state.selections[static_cast<size_t>(layer)];
-    step.read_picks = true;
-    return step;
+    if (is_full(layer)) return {};
+    auto& own = state.as<QuestState>();
+    Picking pick;
+    pick.scope = HeadScope::kQueryHead;
+    pick.pooling = Pooling::kRaw;
+    pick.budget = plan().budget_at(length) / plan().page;
+    pick.picks = own.picks[static_cast<size_t>(layer)].selection();
+    return {PickPagesAndRead{pick, &own.bounds}, {}};
   }
 };
 

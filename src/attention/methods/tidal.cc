@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "attention/methods/planned_method.h"
 
@@ -11,6 +12,22 @@ namespace {
 
 constexpr std::array<std::string_view, 10> kKeys = {
     "full", "select", "budget", "scope", "pool", "sinks", "recent", "own", "rest", "correct"};
+
+struct TidalState final : MethodState {
+  explicit TidalState(size_t n_layers) : picks(n_layers) {}
+  void truncate(int64_t length) override {
+    if (sums) sums->truncate(length);
+  }
+  std::unique_ptr<MethodState> clone() const override {
+    auto copy = std::make_unique<TidalState>(0);
+    copy->picks = tidal::clone(picks);
+    if (sums) copy->sums = sums->clone();
+    return copy;
+  }
+
+  std::vector<Picks> picks;  // [n_layers] of those that select
+  std::optional<SequenceSummaries> sums;
+};
 
 class TidalMethod final : public PlannedMethod {
  public:
@@ -25,32 +42,37 @@ class TidalMethod final : public PlannedMethod {
   }
 
   AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
-    AttentionState state(shape);
+    auto own = std::make_unique<TidalState>(static_cast<size_t>(shape.n_layers));
     if (plan().rest > 0) {
-      state.sums.emplace(pool, SummarySpec{SummaryKind::kSums, plan().rest, plan().sinks});
+      own->sums.emplace(pool, SummarySpec{SummaryKind::kSums, plan().rest, plan().sinks});
     }
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (spec(layer).role == LayerRole::kSelect) {
-        state.add_selection(layer, n_lists, capacity(shape));
+        own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape)};
       }
     }
-    return state;
+    return AttentionState(std::move(own));
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {
     LayerStep step;
-    const LayerSpec& own = spec(layer);
-    if (own.role == LayerRole::kSelect) {
-      step = select_rows(layer, length, state);
-      step.read_picks = plan().own;
-    } else if (own.role == LayerRole::kSparse) {
-      step.read = state.selections[static_cast<size_t>(own.source)];
-      if (!own.head_map.empty()) step.read.head_map = own.head_map.data();
+    const LayerSpec& of_layer = spec(layer);
+    auto& own = state.as<TidalState>();
+    if (of_layer.role == LayerRole::kSelect) {
+      const Picking pick = pick_rows(length, own.picks[static_cast<size_t>(layer)]);
+      if (plan().own) {
+        step.read = PickAndRead{pick};
+      } else {
+        step.read = ReadAllAndPick{pick};
+      }
+    } else if (of_layer.role == LayerRole::kSparse) {
+      Selection rows = own.picks[static_cast<size_t>(of_layer.source)].selection();
+      if (!of_layer.head_map.empty()) rows.head_map = of_layer.head_map.data();
+      step.read = ReadSelection{rows};
     }
     if (takes_rest(layer)) {
-      step.rest_from = plan().sinks;
-      step.rest_to = length - std::max<int64_t>(plan().recent, 1);
+      step.rest = ReadMeans{&*own.sums, length - std::max<int64_t>(plan().recent, 1)};
     }
     return step;
   }

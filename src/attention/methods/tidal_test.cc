@@ -90,7 +90,7 @@ TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
       kMaxLength);
   for (int32_t layer = 0; layer < 5; ++layer) {
     const LayerStep step = sequence.method().plan_layer(layer, 200, sequence.state());
-    EXPECT_EQ(step.rest_to > step.rest_from, layer == 3) << layer;
+    EXPECT_EQ(step.rest.has_value(), layer == 3) << layer;
   }
 }
 

@@ -11,19 +11,26 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kKeys = {"budget", "sinks", "correct"};
 
+// One list serves all heads and layers.
+struct WindowState final : MethodState {
+  explicit WindowState(Picks list) : rows(std::move(list)) {}
+  std::unique_ptr<MethodState> clone() const override {
+    return std::make_unique<WindowState>(rows.clone());
+  }
+
+  Picks rows;
+};
+
 class WindowMethod final : public PlannedMethod {
  public:
   explicit WindowMethod(const MethodContext& context) : PlannedMethod("window", kKeys, context) {}
 
-  // One list serves all heads and layers; it lives with layer 0.
   AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
-    AttentionState state(shape);
-    state.add_selection(0, 1, capacity(shape));
-    return state;
+    return AttentionState(std::make_unique<WindowState>(Picks(1, capacity(shape))));
   }
 
   LayerStep plan_layer(int32_t /*layer*/, int64_t length, AttentionState& state) const override {
-    const Selection& rows = state.selections[0];
+    const Selection& rows = state.as<WindowState>().rows.selection();
     const int64_t count = plan().budget_at(length);
     // The list follows from its length and last row alone: all layers after the first find it made.
     if (rows.counts[0] != count || rows.positions[count - 1] != length - 1) {
@@ -33,9 +40,7 @@ class WindowMethod final : public PlannedMethod {
                 static_cast<int32_t>(length - (count - sinks)));
       rows.counts[0] = count;
     }
-    LayerStep step;
-    step.read = rows;
-    return step;
+    return {ReadSelection{rows}, {}};
   }
 };
 
