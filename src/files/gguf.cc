@@ -82,6 +82,11 @@ const GgufFile::Entry* GgufFile::find_entry(std::string_view key) const {
   return it != entries_by_key_.end() && key_at(*it) == key ? &entries_[*it] : nullptr;
 }
 
+bool GgufFile::is_array(std::string_view key) const {
+  const Entry* entry = find_entry(key);
+  return entry != nullptr && entry->is_array;
+}
+
 const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
   const auto name_at = [this](size_t i) { return std::string_view(tensors_[i].name); };
   const auto it = std::ranges::lower_bound(tensors_by_name_, name, {}, name_at);

@@ -74,6 +74,7 @@ class GgufFile {
   std::vector<std::string_view> require_strings(std::string_view key) const;
 
   bool has_key(std::string_view key) const { return find_entry(key) != nullptr; }
+  bool is_array(std::string_view key) const;                     // false when absent
   std::vector<GgufLine> describe(size_t max_length = 72) const;  // in file order
 
   std::span<const TensorInfo> tensors() const { return tensors_; }  // in file order

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 
 namespace tidal {
+
 std::optional<int64_t> element_count(std::span<const int64_t> shape) {
   int64_t count = 1;
   bool empty = false;
@@ -21,6 +22,11 @@ std::optional<int64_t> element_count(std::span<const int64_t> shape) {
     }
   }
   return empty ? 0 : count;
+}
+
+std::span<const int64_t> without_leading_ones(std::span<const int64_t> shape) {
+  while (!shape.empty() && shape.front() == 1) shape = shape.subspan(1);
+  return shape;
 }
 
 std::string shape_string(std::span<const int64_t> shape) {

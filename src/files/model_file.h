@@ -28,6 +28,10 @@ struct TensorInfo {
 // The product of the dimensions; nullopt when one is negative or the product overflows.
 std::optional<int64_t> element_count(std::span<const int64_t> shape);
 
+// GGUF does not tell [n] from [1, n]: its tensors have four dimensions, and writers may name those
+// of 1 that are outermost or leave them out.
+std::span<const int64_t> without_leading_ones(std::span<const int64_t> shape);
+
 std::string shape_string(std::span<const int64_t> shape);  // "[576, 1536]"
 
 // "F32, F16, BF16, Q4_0, ...": every type tidal reads, for error messages.

@@ -1,7 +1,10 @@
 #include "model/gguf_config.h"
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/fail.h"
 #include "base/quote.h"
@@ -17,7 +20,11 @@ namespace {
 class Keys {
  public:
   explicit Keys(const GgufFile& file, std::string_view architecture)
-      : file_(file), prefix_(std::string(architecture) + ".") {}
+      : file_(file), prefix_(std::string(architecture) + ".") {
+    n_layers_ = size("block_count");
+  }
+
+  int32_t n_layers() const { return n_layers_; }
 
   std::string key(std::string_view name) const { return prefix_ + std::string(name); }
 
@@ -28,6 +35,30 @@ class Keys {
   int32_t size_or(std::string_view name, int32_t otherwise) const {
     const std::optional<int64_t> value = find_int(name);
     return value ? narrow_size(*value, file_.path(), key(name)) : otherwise;
+  }
+  // What layers may have of their own, a number or an array of one a layer: the one value of all.
+  std::optional<int32_t> find_layer_size(std::string_view name) const {
+    if (!file_.is_array(key(name))) {
+      return file_.has_key(key(name)) ? std::optional(size(name)) : std::nullopt;
+    }
+    const std::vector<int64_t> values = file_.find_ints(key(name)).value();
+    if (std::ssize(values) != n_layers_) {
+      fail(ErrorCode::kCorrupt, "{}: {} has {} values for {} layers", file_.path(), key(name),
+           values.size(), n_layers_);
+    }
+    for (const int64_t value : values) {
+      if (value != values.front()) {
+        fail(ErrorCode::kUnsupported,
+             "{}: {} is {} in one layer and {} in another: layers of different sizes are not "
+             "supported",
+             file_.path(), key(name), values.front(), value);
+      }
+    }
+    return narrow_size(values.front(), file_.path(), key(name));
+  }
+  int32_t layer_size(std::string_view name) const {
+    const std::optional<int32_t> value = find_layer_size(name);
+    return value ? *value : size(name);
   }
   std::optional<double> find_float(std::string_view name) const {
     return file_.find_float(key(name));
@@ -43,6 +74,7 @@ class Keys {
  private:
   const GgufFile& file_;
   std::string prefix_;
+  int32_t n_layers_ = 0;
 };
 
 void read_yarn(const Keys& keys, Config* config) {
@@ -65,7 +97,7 @@ void read_factors(const GgufFile& file, Config* config) {
   const TensorInfo* tensor = file.find_tensor(kGgufRopeFactors);
   if (tensor == nullptr) return;
   const std::vector<int64_t> wanted = {config->head_dim / 2};
-  if (tensor->shape != wanted) {
+  if (!std::ranges::equal(without_leading_ones(tensor->shape), without_leading_ones(wanted))) {
     fail(ErrorCode::kCorrupt, "{}: tensor {} has shape {}, must be {}", file.path(), tensor->name,
          shape_string(tensor->shape), shape_string(wanted));
   }
@@ -82,13 +114,14 @@ void read_rope(const GgufFile& file, const Keys& keys, Config* config) {
          file.path(), keys.key("rope.dimension_count"), rotated, config->head_dim);
   }
   read_factors(file, config);
-  const std::optional<double> older = keys.find_float("rope.scale_linear");
-  const std::string_view type =
-      file.find_string(keys.key("rope.scaling.type")).value_or(older ? "linear" : "none");
+  // As llama.cpp reads them: a factor without a type is linear, and a factor of 0 means none.
+  const std::string_view type = file.find_string(keys.key("rope.scaling.type")).value_or("linear");
   if (type == "none") return;
-  rope.factor = keys.find_float("rope.scaling.factor").value_or(older.value_or(1));
+  rope.factor = keys.find_float("rope.scaling.factor")
+                    .value_or(keys.find_float("rope.scale_linear").value_or(1));
+  if (rope.factor == 0) rope.factor = 1;
   if (type == "linear") {
-    rope.scaling = RopeScaling::kLinear;
+    if (rope.factor != 1) rope.scaling = RopeScaling::kLinear;
   } else if (type == "yarn") {
     read_yarn(keys, config);
   } else {
@@ -106,11 +139,12 @@ void read_vocabulary(const GgufFile& file, const Keys& keys, Config* config) {
     fail(ErrorCode::kNotFound, "{}: tensor {} is missing{}", path, kGgufNames.embedding,
          file.tensors().empty() ? ": the file holds a vocabulary only" : "");
   }
-  if (embedding->shape.size() != 2) {
+  const std::span<const int64_t> shape = without_leading_ones(embedding->shape);
+  if (shape.size() != 2) {
     fail(ErrorCode::kCorrupt, "{}: tensor {} has shape {}, must be a matrix", path, embedding->name,
          shape_string(embedding->shape));
   }
-  config->vocab_size = narrow_size(embedding->shape[0], path, "the vocabulary size");
+  config->vocab_size = narrow_size(shape[0], path, "the vocabulary size");
   if (const auto said = keys.find_int("vocab_size"); said && *said != config->vocab_size) {
     fail(ErrorCode::kCorrupt, "{}: {} is {}, but {} has {} rows", path, keys.key("vocab_size"),
          *said, embedding->name, config->vocab_size);
@@ -130,11 +164,11 @@ Config read_gguf_config(const GgufFile& file) {
   Config config;
   config.architecture = architecture.name;
   config.name = std::string(file.find_string("general.name").value_or(""));
-  config.n_layers = keys.size("block_count");
+  config.n_layers = keys.n_layers();
   config.d_model = keys.size("embedding_length");
-  config.d_ff = keys.size("feed_forward_length");
-  config.n_heads = keys.size("attention.head_count");
-  config.n_kv_heads = keys.size_or("attention.head_count_kv", config.n_heads);
+  config.d_ff = keys.layer_size("feed_forward_length");
+  config.n_heads = keys.layer_size("attention.head_count");
+  config.n_kv_heads = keys.find_layer_size("attention.head_count_kv").value_or(config.n_heads);
   config.context_length = keys.size("context_length");
   config.rms_epsilon =
       static_cast<float>(file.require_float(keys.key("attention.layer_norm_rms_epsilon")));

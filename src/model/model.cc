@@ -67,7 +67,7 @@ void Model::open_gguf(const std::string& path, const RopeOverride& rope) {
   if (config_.name.empty()) config_.name = std::filesystem::path(path).stem();
   const TensorSource source{path,
                             [this](std::string_view name) { return gguf_->find_tensor(name); },
-                            gguf_->tensors(), &kGgufNames};
+                            gguf_->tensors(), &kGgufNames, /*ignores_leading_ones=*/true};
   LoadedWeights loaded = load_weights(source, config_);
   weights_ = std::move(loaded.weights);
   converted_ = std::move(loaded.converted);

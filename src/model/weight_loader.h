@@ -25,6 +25,7 @@ struct TensorSource {
   std::function<const TensorInfo*(std::string_view)> find;  // null when absent
   std::span<const TensorInfo> tensors;
   const TensorNames* names = nullptr;
+  bool ignores_leading_ones = false;  // of shapes, as GGUF does
 };
 
 struct LoadedWeights {
