@@ -1,5 +1,5 @@
-// Sizes that a GGUF file gives as an array of one value a layer were refused; some converters always
-// write them so.
+// Sizes that a GGUF file gives as an array of one value a layer were refused; some converters
+// always write them so.
 #include <gtest/gtest.h>
 
 #include "model/tiny_gguf_test_util.h"

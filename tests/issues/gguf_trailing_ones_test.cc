@@ -1,5 +1,5 @@
-// Tensors whose outermost dimensions of 1 are written out were refused; to GGUF [n] and [n, 1, 1, 1]
-// are the same shape.
+// Tensors whose outermost dimensions of 1 are written out were refused; to GGUF [n] and [n, 1, 1,
+// 1] are the same shape.
 #include <gtest/gtest.h>
 
 #include "model/tiny_gguf_test_util.h"
