@@ -4,13 +4,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "base/cgroup.h"
 #include "base/check.h"
 #include "base/fail.h"
 
@@ -18,6 +18,7 @@ namespace tidal {
 namespace {
 
 constexpr int64_t kMaxTasks = int64_t{1} << 31;
+constexpr int kNoQuota = 1 << 20;  // processors
 
 constexpr uint64_t tasks_between(int64_t next, int64_t end) {
   return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(next);
@@ -57,17 +58,9 @@ int physical_cores() {
   return std::max<int>(1, static_cast<int>(cores.size()));
 }
 
-int cgroup_quota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 1 << 20;
-  return std::max(1, static_cast<int>(std::lround(std::strtod(quota.c_str(), nullptr) / period)));
-}
-
 }  // namespace
 
-int usable_cpus() { return std::min(allowed_cpus(), cgroup_quota()); }
+int usable_cpus() { return std::min(allowed_cpus(), cgroup_cpus().value_or(kNoQuota)); }
 
 int default_threads() {
   if (const char* text = std::getenv("TIDAL_THREADS")) {
@@ -79,7 +72,7 @@ int default_threads() {
     }
     return static_cast<int>(n);
   }
-  return std::min(physical_cores(), cgroup_quota());
+  return std::min(physical_cores(), cgroup_cpus().value_or(kNoQuota));
 }
 
 int thread_count(int asked) {

@@ -35,6 +35,20 @@ size_t printable_length(std::string_view text) {
   return is_control(c) ? 0 : length;
 }
 
+// A printable character of `length` bytes, or one byte escaped where that is 0. Bytes used.
+size_t append(std::string_view text, size_t length, std::string* out) {
+  if (length > 0) {
+    out->append(text.substr(0, length));
+  } else if (text[0] == '\n') {
+    out->append("\\n");
+  } else if (text[0] == '\t') {
+    out->append("\\t");
+  } else {
+    out->append(fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0])));
+  }
+  return std::max<size_t>(length, 1);
+}
+
 }  // namespace
 
 std::string quote(std::string_view text, size_t max_length) {
@@ -42,23 +56,19 @@ std::string quote(std::string_view text, size_t max_length) {
   size_t at = 0;
   while (at < text.size()) {
     const size_t length = printable_length(text.substr(at));
-    const size_t next = at + std::max<size_t>(length, 1);
-    if (next > max_length) break;
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte == '"' || byte == '\\') {
-      out += {'\\', text[at]};
-    } else if (length > 0) {
-      out += text.substr(at, length);
-    } else if (byte == '\n') {
-      out += "\\n";
-    } else if (byte == '\t') {
-      out += "\\t";
-    } else {
-      out += fmt::format("\\x{:02x}", byte);
-    }
-    at = next;
+    if (at + std::max<size_t>(length, 1) > max_length) break;
+    if (text[at] == '"' || text[at] == '\\') out += '\\';
+    at += append(text.substr(at), length, &out);
   }
   return out += at < text.size() ? "\"..." : "\"";
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    at += append(text.substr(at), printable_length(text.substr(at)), &out);
+  }
+  return out;
 }
 
 }  // namespace tidal

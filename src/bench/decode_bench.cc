@@ -23,7 +23,8 @@ namespace {
 
 constexpr int kWarmupSteps = 2;
 constexpr int kPrefillRuns = 3;
-constexpr int32_t kMaxVariants = 4;  // of a plan, with --ops
+constexpr double kLongRunMs = 30'000;  // one is enough
+constexpr int32_t kMaxVariants = 4;    // of a plan, with --ops
 constexpr std::string_view kSampling = "sampling";
 
 using Clock = std::chrono::steady_clock;
@@ -69,9 +70,10 @@ class Bench {
     std::vector<int64_t> depths = options_.depths;
     std::sort(depths.begin(), depths.end());
     for (const int64_t depth : depths) {
-      if (!sequences_.fill(depth, options_.seed + static_cast<uint64_t>(depth), events_.on_fill)) {
-        return;
-      }
+      const auto progress = [&](int64_t done, int64_t total) {
+        return events_.on_progress("filling the cache", done, total);
+      };
+      if (!sequences_.fill(depth, options_.seed + static_cast<uint64_t>(depth), progress)) return;
       for (const int32_t batch : options_.batches) {
         if (!measure(depth, batch)) return;
       }
@@ -105,17 +107,22 @@ class Bench {
     for (int64_t i = 0; i < options_.prompt_tokens; ++i) {
       prompt.push_back(some_token(i, vocab_size_));
     }
-    std::vector<double> times;
-    for (int i = 0; i < kPrefillRuns; ++i) {
-      const Clock::time_point start = Clock::now();
-      sequences_.prefill(prompt);
-      times.push_back(milliseconds_since(start));
-    }
-    const int64_t chunk = options_.engine.prefill_chunk;
-    const auto chunks = static_cast<double>((options_.prompt_tokens + chunk - 1) / chunk);
     BenchRow row;
     row.test = fmt::format("pp{}", options_.prompt_tokens);
     row.method = "full";
+    const auto progress = [&](int64_t done, int64_t total) {
+      return events_.on_progress(row.test, done, total);
+    };
+    std::vector<double> times;
+    const int runs = options_.repetitions > 0 ? options_.repetitions : kPrefillRuns;
+    while (std::ssize(times) < runs) {
+      const Clock::time_point start = Clock::now();
+      if (!sequences_.prefill(prompt, progress)) return false;
+      times.push_back(milliseconds_since(start));
+      if (options_.repetitions == 0 && times.back() > kLongRunMs) break;
+    }
+    const int64_t chunk = options_.engine.prefill_chunk;
+    const auto chunks = static_cast<double>((options_.prompt_tokens + chunk - 1) / chunk);
     row.ms_median = median(times);
     row.ms_min = smallest(times);
     row.tokens_per_second = 1000 * static_cast<double>(options_.prompt_tokens) / row.ms_median;
@@ -154,6 +161,7 @@ class Bench {
         contestants.push_back({sequences_.enter(batch, variant), true});
       }
     }
+    const std::string test = test_name(depth, batch);
     std::vector<Sampler> samplers(static_cast<size_t>(batch), Sampler({}, vocab_size_));
     for (int64_t i = 0; i < kWarmupSteps + options_.decode_tokens; ++i) {
       const int32_t token = some_token(i, vocab_size_);
@@ -166,7 +174,7 @@ class Bench {
         sequences_.step_back(contestant.contender);
         step(contestant, token, /*look=*/true, samplers);
       }
-      if (!events_.on_step()) return false;
+      if (!events_.on_progress(test, i + 1, kWarmupSteps + options_.decode_tokens)) return false;
     }
     const auto full = std::find_if(contestants.begin(), contestants.end(),
                                    [](const auto& c) { return c.method().name() == "full"; });
@@ -180,11 +188,15 @@ class Bench {
     return true;
   }
 
+  std::string test_name(int64_t depth, int32_t batch) const {
+    const std::string name = fmt::format("tg{} @ d{}", options_.decode_tokens, depth);
+    return batch > 1 ? fmt::format("{} x{}", name, batch) : name;
+  }
+
   BenchRow row_of(const Contestant& contestant, int64_t depth, int32_t batch,
                   const Contestant* full) const {
     BenchRow row;
-    row.test = fmt::format("tg{} @ d{}", options_.decode_tokens, depth);
-    if (batch > 1) row.test += fmt::format(" x{}", batch);
+    row.test = test_name(depth, batch);
     row.depth = depth;
     row.method = contestant.method().name();
     row.plan = contestant.method().plan_line();

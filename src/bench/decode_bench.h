@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/model.h"
@@ -27,6 +28,7 @@ struct BenchOptions {
   std::vector<int32_t> batches = {1};  // sequences decoded at once
   int64_t decode_tokens = 16;          // timed steps per depth and method
   int64_t prompt_tokens = 512;         // prefill test, 0: none
+  int32_t repetitions = 0;             // of it; 0: three, or one where that takes over 30 s
   bool operators = false;              // rows of operators too
   uint64_t seed = 1;
 };
@@ -52,10 +54,9 @@ struct BenchRow {
 struct BenchEvents {
   // As each row is done; false ends the run.
   std::function<bool(const BenchRow&)> on_row;
-  // While caches are filled; false ends the run.
-  std::function<bool(int64_t tokens, int64_t total)> on_fill;
-  // After every step of all methods; false ends the run.
-  std::function<bool()> on_step;
+  // While a cache is filled ("filling the cache") or a test runs (its name): tokens of each
+  // sequence or of the prompt; false ends the run.
+  std::function<bool(std::string_view what, int64_t done, int64_t total)> on_progress;
 };
 
 // Runs every case in turn. bandwidth: bytes per second, from measure_read_bandwidth. With

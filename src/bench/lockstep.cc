@@ -74,10 +74,20 @@ void Lockstep::step_back(Contender& contender) {
   for (Sequence& sequence : contender.sequences) sequence.rewind(sequence.length() - 1);
 }
 
-void Lockstep::prefill(std::span<const int32_t> tokens) {
+bool Lockstep::prefill(std::span<const int32_t> tokens,
+                       const std::function<bool(int64_t done, int64_t total)>& progress) {
   Sequence sequence = runtime_.sequence(runtime_.full_attention());
   sequence.enqueue(tokens);
-  runtime_.run(sequence);
+  while (sequence.cached() < sequence.length()) {
+    const Work work = sequence.next(runtime_.prefill_chunk());
+    batch_.clear();
+    const bool scheduled = sequence.schedule(work, batch_);
+    TIDAL_CHECK(scheduled, "the caches are not empty");
+    runtime_.decoder().forward(batch_);
+    sequence.commit(work);
+    if (progress && !progress(sequence.cached(), sequence.length())) return false;
+  }
+  return true;
 }
 
 bool Lockstep::fill(int64_t depth, uint64_t seed,

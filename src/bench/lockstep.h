@@ -48,8 +48,10 @@ class Lockstep {
   std::span<const float> decode(Contender& contender, int32_t token);
   // Takes the contender's last token back.
   void step_back(Contender& contender);
-  // Reads a prompt by full attention and forgets it; the caches must be empty.
-  void prefill(std::span<const int32_t> tokens);
+  // Reads a prompt by full attention and forgets it; the caches must be empty. progress(tokens
+  // done, tokens in all); false stops, and so does prefill().
+  bool prefill(std::span<const int32_t> tokens,
+               const std::function<bool(int64_t done, int64_t total)>& progress = {});
 
   // Forgets all but the first `length` rows of every cache.
   void truncate(int64_t length);
@@ -68,6 +70,7 @@ class Lockstep {
   Runtime runtime_;
   std::vector<SequenceKv> caches_;
   std::vector<Sequence*> stepping_;
+  Batch batch_;
 };
 
 }  // namespace tidal

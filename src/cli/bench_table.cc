@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <utility>
 
+#include "base/quote.h"
 #include "cli/output.h"
 #include "ops/cpu/cpu_backend.h"
 
@@ -52,10 +52,19 @@ std::string csv_cell(const Json& value) {
   if (value.is_number_integer()) return dump(value);
   if (value.is_number()) return fmt::format("{:.6g}", value.get<double>());
   std::string result = "\"";
-  for (const char c : value.get<std::string>()) {
+  for (const char c : printable(value.get<std::string>())) {
     result += c == '"' ? std::string("\"\"") : std::string(1, c);
   }
   return result + "\"";
+}
+
+std::string markdown_cell(const std::string& text) {
+  std::string result;
+  for (const char c : printable(text)) {
+    if (c == '|') result += '\\';  // else it would end the cell
+    result += c;
+  }
+  return result;
 }
 
 }  // namespace
@@ -104,7 +113,7 @@ void BenchTable::add(const BenchRow& row) {
   if (first_) print_line(row, true);
   first_ = false;
   print_line(row, false);
-  std::fflush(stdout);
+  flush_output();
 }
 
 void BenchTable::print_line(const BenchRow& row, bool header) const {
@@ -121,15 +130,15 @@ void BenchTable::print_line(const BenchRow& row, bool header) const {
       continue;
     }
     if (value.is_string()) {
-      cell = value.get<std::string>();
+      cell = markdown_cell(value.get<std::string>());
     } else if (!header) {
       cell = value.is_null() ? "" : column.show(value.get<double>());
     }
     line += fmt::format("| {} ", cell);
     rule += column.show == nullptr ? "|---" : "|--:";
   }
-  fmt::print("{}{}\n", line, csv ? "" : "|");
-  if (header && !csv) fmt::print("{}|\n", rule);
+  put("{}{}\n", line, csv ? "" : "|");
+  if (header && !csv) put("{}|\n", rule);
 }
 
 void BenchTable::end(const Json& crossover) const {
@@ -142,7 +151,7 @@ void BenchTable::end(const Json& crossover) const {
                {"bandwidth_gb_s", setting_.bandwidth / 1e9},
                {"rows", rows_}};
   if (!crossover.is_null()) json["crossover"] = crossover;
-  fmt::print("{}\n", dump(json));
+  put_json(json);
 }
 
 }  // namespace tidal::cli

@@ -6,9 +6,8 @@
 #include <algorithm>
 
 #include "base/fail.h"
-#include "cli/inputs.h"
+#include "base/progress.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "eval/model_sum.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
@@ -44,11 +43,13 @@ std::vector<Text> read_texts(const TextFlags& flags, const Model& model) {
   }
   std::vector<Text> texts;
   if (!flags.tokens_file.empty()) {
-    texts.push_back({flags.tokens_file, {}, read_tokens(flags.tokens_file)});
+    const std::string text = read_text(flags.tokens_file);
+    texts.push_back({flags.tokens_file, text_sum(text), parse_tokens(text, flags.tokens_file)});
   } else {
     const Tokenizer tokenizer = load_tokenizer(model);
     for (const std::string& file : flags.files) {
-      texts.push_back({file, {}, tokenizer.encode(read_text(file), true, false)});
+      const std::string text = read_text(file);
+      texts.push_back({file, text_sum(text), tokenizer.encode(text, true, false)});
       std::vector<int32_t>& tokens = texts.back().tokens;
       const auto first = tokenizer.adds_bos() && !tokens.empty() ? 1 : 0;
       const int64_t skip = std::min(flags.skip, std::ssize(tokens) - first);
@@ -56,7 +57,6 @@ std::vector<Text> read_texts(const TextFlags& flags, const Model& model) {
     }
   }
   for (Text& text : texts) {
-    if (text.name != "-") text.sum = file_sum(text.name);
     if (flags.max_tokens > 0 && std::ssize(text.tokens) < flags.max_tokens) {
       fail(ErrorCode::kInvalidArgument,
            "{}: the text has {} tokens{}, --max-tokens asks for {}: lower it or give more text",
@@ -135,10 +135,6 @@ void warn_beyond_training(const Model& model, int64_t n_tokens) {
       "{} tokens are more than the {} that {} was made for, its results may be poor; "
       "--rope-scaling yarn stretches it",
       n_tokens, config.context_length, config.name);
-}
-
-std::shared_ptr<const Model> load_model(const EngineOptions& options) {
-  return Model::load(model_path(options.model), rope_override(options.rope));
 }
 
 }  // namespace tidal::cli

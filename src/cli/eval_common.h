@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/inputs.h"
 #include "cli/output.h"
 #include "eval/experiment.h"
 #include "eval/method_cases.h"
@@ -54,8 +55,6 @@ Json model_json(const Model& model, const EngineOptions& options);
 
 // Says on stderr when sequences outgrow what the model was made for.
 void warn_beyond_training(const Model& model, int64_t n_tokens);
-
-std::shared_ptr<const Model> load_model(const EngineOptions& options);
 
 // The subcommands of eval.
 void add_eval_ppl(CLI::App& eval, Work& work);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "attention/layer_plan.h"
@@ -17,6 +18,7 @@
 namespace tidal::cli {
 namespace {
 
+constexpr double kLargestFloat = std::numeric_limits<float>::max();
 constexpr const char* kMethodGroup = "Attention";
 
 template <typename T>
@@ -24,6 +26,11 @@ bool parses(const std::string& text, T& value) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   return error == std::errc() && stop == end;
+}
+
+bool in_range(const std::string& text, int64_t least, int64_t most) {
+  int64_t value = 0;
+  return parses(text, value) && value >= least && value <= most;
 }
 
 CLI::Validator budget() {
@@ -47,7 +54,7 @@ void add_context_flags(CLI::App& app, MethodOptions& method) {
   app.add_option("--correct-every", method.correct_every,
                  "KV cache correction stride in tokens, 0 = off (default: the plan's)")
       ->group(kMethodGroup)
-      ->check(whole_number(0, INT32_MAX));
+      ->check(whole_number(0));
 }
 
 }  // namespace
@@ -55,20 +62,30 @@ void add_context_flags(CLI::App& app, MethodOptions& method) {
 CLI::Validator whole_number(int64_t least, int64_t most) {
   return CLI::Validator(
       [least, most](std::string& text) {
-        int64_t value = 0;
-        if (parses(text, value) && value >= least && value <= most) return std::string();
-        return most == INT64_MAX
-                   ? fmt::format("'{}' is not a whole number of at least {}", text, least)
-                   : fmt::format("'{}' is not a whole number from {} to {}", text, least, most);
+        if (in_range(text, least, most)) return std::string();
+        return fmt::format("'{}' is not a whole number from {} to {}", text, least, most);
       },
       "");
 }
+
+CLI::Validator whole_number_or_all() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (text == "-1" || in_range(text, 1, kMaxCount)) return std::string();
+        return fmt::format("'{}' is not a whole number from 1 to {}, or -1 for as many as fit",
+                           text, kMaxCount);
+      },
+      "");
+}
+
+CLI::Validator seed_number() { return whole_number(0, INT64_MAX); }
 
 CLI::Validator number(std::string wanted, bool (*good)(double)) {
   return CLI::Validator(
       [wanted = std::move(wanted), good](std::string& text) {
         double value = 0;
-        if (parses(text, value) && std::isfinite(value) && good(value)) return std::string();
+        const bool fits = parses(text, value) && std::abs(value) <= kLargestFloat;
+        if (fits && good(value) && good(static_cast<float>(value))) return std::string();
         return fmt::format("'{}' is not {}", text, wanted);
       },
       "");
@@ -83,7 +100,7 @@ CLI::Validator method_name() {
       [](std::string& text) {
         const auto names = method_names();
         if (std::find(names.begin(), names.end(), text) != names.end()) return std::string();
-        return fmt::format("'{}' is no method, there are {}", text, fmt::join(names, ", "));
+        return fmt::format("unknown method '{}'; available: {}", text, fmt::join(names, ", "));
       },
       "");
 }
@@ -166,8 +183,8 @@ void add_compared_method_flags(CLI::App& app, ModelFlags& flags, std::vector<std
       ->check(method_name());
   app.add_option(
          "--plan", plans,
-         "Preset, plan line or plan file; repeated to compare several. METHOD=PLAN: for that "
-         "method; else for tidal, or for every method where tidal takes no part")
+         "Preset, plan line or plan file; may be repeated. METHOD=PLAN: for that method; without "
+         "METHOD= it applies to tidal if it is among the methods, otherwise to all")
       ->group(kMethodGroup)
       ->allow_extra_args(false);
   app.add_option("--budget,--budgets", budgets,

@@ -13,7 +13,13 @@
 
 namespace tidal::cli {
 
-CLI::Validator whole_number(int64_t least, int64_t most = INT64_MAX);
+// Whole numbers in decimal digits; nothing is rounded or cut to fit. The default is more tokens
+// than any cache holds, and small enough to be added and multiplied.
+inline constexpr int64_t kMaxCount = INT32_MAX;
+CLI::Validator whole_number(int64_t least, int64_t most = kMaxCount);
+CLI::Validator whole_number_or_all();  // 1 to kMaxCount, or -1
+CLI::Validator seed_number();          // 0 to INT64_MAX
+// Numbers that are good, also once they are rounded to a float.
 CLI::Validator number(std::string wanted, bool (*good)(double));
 CLI::Validator positive_number();
 CLI::Validator method_name();

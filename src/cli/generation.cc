@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <utility>
 
 #include "base/check.h"
+#include "base/progress.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 
 namespace tidal::cli {
 
@@ -21,8 +20,7 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   SamplingOptions& sampling = flags.sampling;
   app.add_option("-n,--predict", flags.max_tokens, "Tokens to generate at most, -1: until full")
       ->group(group)
-      ->check(number("a count of tokens, or -1 for as many as fit",
-                     [](double n) { return n == -1 || (n >= 1 && n == std::floor(n)); }))
+      ->check(whole_number_or_all())
       ->capture_default_str();
   app.add_option("--temp", sampling.temperature, "Temperature, 0: always the most likely token")
       ->group(group)
@@ -30,7 +28,7 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
       ->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "Keep this many of the most likely tokens, 0: all")
       ->group(group)
-      ->check(whole_number(0, INT32_MAX))
+      ->check(whole_number(0))
       ->capture_default_str();
   app.add_option("--top-p", sampling.top_p, "Keep the most likely tokens up to this probability")
       ->group(group)
@@ -42,7 +40,7 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
       ->capture_default_str();
   app.add_option("-s,--seed", sampling.seed, "Equal seeds give equal tokens")
       ->group(group)
-      ->check(whole_number(0))
+      ->check(seed_number())
       ->capture_default_str();
   app.add_option("--stop", flags.stop, "End the text before this string; may be repeated")
       ->group(group)
@@ -60,19 +58,25 @@ Request make_request(const GenerationFlags& flags, const MethodOptions& method) 
 
 Completion stream(Engine& engine, Request request, bool print) {
   ProgressBar bar("reading the prompt", "tokens");
+  ProgressBar generated("generating", "tokens");
+  int64_t n_generated = 0;
+  const int64_t request_tokens = request.max_tokens;
   std::optional<Completion> result;
   request.on_prefill = [&](int64_t done, int64_t total) {
     done < total ? bar.update(done, total) : bar.clear();
   };
   request.on_token = [&](const TokenEvent& event) {
-    if (!print) return;
-    std::fwrite(event.text.data(), 1, event.text.size(), stdout);
-    std::fflush(stdout);  // a failure stays on the stream
+    if (print) {
+      put_text(event.text);
+      flush_output();
+    } else {
+      generated.update(++n_generated, request_tokens);
+    }
   };
   request.on_finish = [&](const Completion& completion) { result = completion; };
   const RequestId id = engine.submit(std::move(request));
   while (!result.has_value()) {
-    if (interrupted() || std::ferror(stdout) != 0) engine.cancel(id);
+    if (interrupted() || output_error() != 0) engine.cancel(id);
     const bool worked = engine.step();
     TIDAL_CHECK(worked || result.has_value(), "a submitted request neither ran nor ended");
   }
@@ -90,21 +94,23 @@ void warn_beyond_training(const Engine& engine, int64_t n_tokens) {
 Json completion_json(const Engine& engine, const Completion& completion) {
   const auto n_prompt = static_cast<double>(completion.prompt_tokens);
   const auto steps = static_cast<double>(completion.tokens.size()) - 1;
-  return {{"model", engine.model_name()},
-          {"prompt_tokens", completion.prompt_tokens},
-          {"completion_tokens", completion.tokens.size()},
-          {"tokens", completion.tokens},
-          {"text", completion.text},
-          {"finish_reason", finish_reason_name(completion.finish_reason)},
-          {"method", completion.method},
-          {"plan", completion.plan},
-          {"rows", rows_json(completion.rows)},
-          {"corrections", completion.corrections},
-          {"timing",
-           {{"prefill_ms", completion.prefill_ms},
-            {"decode_ms", completion.decode_ms},
-            {"prefill_tok_s", per_second(n_prompt, completion.prefill_ms)},
-            {"decode_tok_s", per_second(std::max(0.0, steps), completion.decode_ms)}}}};
+  Json json = {{"model", engine.model_name()},
+               {"prompt_tokens", completion.prompt_tokens},
+               {"completion_tokens", completion.tokens.size()},
+               {"tokens", completion.tokens},
+               {"text", completion.text},
+               {"finish_reason", finish_reason_name(completion.finish_reason)},
+               {"method", completion.method},
+               {"plan", completion.plan},
+               {"rows", rows_json(completion.rows)},
+               {"corrections", completion.corrections},
+               {"timing",
+                {{"prefill_ms", completion.prefill_ms},
+                 {"decode_ms", completion.decode_ms},
+                 {"prefill_tok_s", per_second(n_prompt, completion.prefill_ms)},
+                 {"decode_tok_s", per_second(std::max(0.0, steps), completion.decode_ms)}}}};
+  if (!completion.error.empty()) json["error"] = completion.error;
+  return json;
 }
 
 double per_second(double count, double ms) { return ms > 0 ? 1000 * count / ms : 0; }

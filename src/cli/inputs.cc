@@ -1,15 +1,18 @@
 #include "cli/inputs.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/fail.h"
+#include "base/progress.h"
+#include "runtime/model_options.h"
 
 namespace tidal::cli {
 namespace {
@@ -18,9 +21,28 @@ using Json = nlohmann::json;
 
 constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
+struct ClosedAtEnd {
+  const int fd;
+  ~ClosedAtEnd() { ::close(fd); }
+};
+
+std::string read_all(int fd, const std::string& name) {
+  std::string text;
+  std::vector<char> buffer(size_t{1} << 16);
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n == 0) return text;
+    if (n > 0) {
+      text.append(buffer.data(), static_cast<size_t>(n));
+    } else if (errno != EINTR) {
+      fail(ErrorCode::kIo, "cannot read {}: {}", name, std::strerror(errno));
+    }
+  }
+}
+
 }  // namespace
 
-std::string model_path(const std::string& given) {
+std::string model_path(const std::string& given, std::string_view file) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (!given.empty()) {
@@ -30,9 +52,9 @@ std::string model_path(const std::string& given) {
            "and leave out -m",
            given);
     }
-    if (fs::is_directory(given, ignored) && !fs::exists(fs::path(given) / "config.json", ignored)) {
+    if (fs::is_directory(given, ignored) && !fs::exists(fs::path(given) / file, ignored)) {
       fail(ErrorCode::kNotFound,
-           "the folder {} holds no config.json: give a GGUF file or a Hugging Face folder", given);
+           "the folder {} holds no {}: give a GGUF file or a Hugging Face folder", given, file);
     }
     return given;
   }
@@ -49,22 +71,40 @@ std::string model_path(const std::string& given) {
   return path.string();
 }
 
-std::string read_text(const std::string& path) {
-  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    fail(ErrorCode::kInvalidArgument, "cannot read {}: it is a folder, give a file", path);
+std::shared_ptr<const Model> load_model(const EngineOptions& options) {
+  const std::string path = model_path(options.model);
+  const ProgressBar bar("loading the model");
+  return Model::load(path, rope_override(options.rope));
+}
+
+void claim_stdin() {
+  static bool claimed = false;
+  if (claimed) {
+    fail(ErrorCode::kInvalidArgument, "standard input can be read once only: give - for one input");
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
+  claimed = true;
+}
+
+std::string read_text(const std::string& path) {
+  if (path == "-") {
+    claim_stdin();
+    return read_all(STDIN_FILENO, "standard input");
+  }
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
     fail(ErrorCode::kNotFound, "cannot read {}: {}, give a readable file", path,
          std::strerror(errno));
   }
-  return {std::istreambuf_iterator<char>(file), {}};
+  const ClosedAtEnd closed{fd};
+  struct stat info {};
+  if (::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+    fail(ErrorCode::kInvalidArgument, "cannot read {}: it is a folder, give a file", path);
+  }
+  return read_all(fd, path);
 }
 
-std::vector<int32_t> read_tokens(const std::string& path) {
-  const Json json = Json::parse(read_text(path), nullptr, /*allow_exceptions=*/false);
+std::vector<int32_t> parse_tokens(std::string_view text, const std::string& path) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   const Json* ids = json.is_object() && json.contains("tokens") ? &json["tokens"] : &json;
   std::vector<int32_t> tokens;
   bool good = ids->is_array();

@@ -31,7 +31,7 @@ void catch_interrupts(bool keep_running) {
   if (wake_fd < 0) wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
-  action.sa_flags = SA_RESTART;  // a write to the terminal is no failure because of it
+  action.sa_flags = SA_RESTART;  // a write to the terminal does not fail because of it
   sigaction(SIGINT, &action, nullptr);
   if (!keep_running) sigaction(SIGTERM, &action, nullptr);
 }

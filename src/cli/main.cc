@@ -1,11 +1,14 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -13,7 +16,7 @@
 
 #include "base/log.h"
 #include "cli/command.h"
-#include "tidal/error.h"
+#include "cli/output.h"
 #include "tidal/version.h"
 
 namespace tidal::cli {
@@ -27,14 +30,18 @@ std::string long_name(const std::string& argument) {
   return argument;
 }
 
-// One line, whatever names from files and arguments hold.
-void print_error(std::string_view message) {
-  std::string line;
-  for (const char c : message) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+// A descriptor that the caller closed would be given to the first file opened, and results, remarks
+// or questions would go there. Reading a stand-in gives nothing; writing to standard output's
+// fails.
+void hold_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    const int stand_in = open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    if (stand_in >= 0 && stand_in != fd) {
+      dup2(stand_in, fd);
+      close(stand_in);
+    }
   }
-  fmt::print(stderr, "error: {}\n", line);
 }
 
 int bad_usage(const CLI::App& app, std::string_view message) {
@@ -44,7 +51,7 @@ int bad_usage(const CLI::App& app, std::string_view message) {
     level = level->get_subcommands().front();
     command += " " + level->get_name();
   }
-  print_error(fmt::format("{}; see {} --help", message, command));
+  note_error(fmt::format("{}; see {} --help", message, command));
   return kExitUsage;
 }
 
@@ -62,7 +69,8 @@ std::string missing_command(const CLI::App& app) {
   return fmt::format("give a command: {}", fmt::join(command_names(*level), ", "));
 }
 
-// The word in place of a command that is none, at this level or below; empty if all is well.
+// The word that stands where a command should and is not one, at this level or below; empty if all
+// is well.
 std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
   if (words.empty() || commands.empty() || words.front().starts_with('-')) return {};
@@ -70,15 +78,24 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
     return command->get_name() == words.front();
   });
   if (found != commands.end()) return unknown_command(**found, {words.begin() + 1, words.end()});
-  return fmt::format("'{}' is no command of {}, there are {}", words.front(), app.get_name(),
+  return fmt::format("unknown command '{}'; {} has: {}", words.front(), app.get_name(),
                      fmt::join(command_names(app), ", "));
 }
 
 int finish_output(int status) {
-  const bool failed = std::ferror(stdout) != 0;
-  if (std::fflush(stdout) == 0 && !failed) return status;
-  print_error(fmt::format("cannot write the result to standard output: {}", std::strerror(errno)));
+  flush_output();
+  if (output_error() == 0) return status;
+  note_error(
+      fmt::format("cannot write the result to standard output: {}", std::strerror(output_error())));
   return kExitFailed;
+}
+
+// --help and --version.
+int show(const CLI::App& app, const CLI::ParseError& request) {
+  std::ostringstream out;
+  app.exit(request, out, out);
+  put_text(out.str());
+  return finish_output(kExitDone);
 }
 
 int run(const std::vector<std::string>& words) {
@@ -106,7 +123,7 @@ int run(const std::vector<std::string>& words) {
   } catch (const CLI::RequiredError&) {  // no option is required, commands are
     return bad_usage(app, missing_command(app));
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) return show(app, error);
     return bad_usage(app, error.what());
   } catch (const UsageError& error) {
     return bad_usage(app, error.what());
@@ -118,17 +135,19 @@ int run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   using namespace tidal::cli;
+  hold_standard_descriptors();
+  signal(SIGPIPE, SIG_IGN);  // see output.cc
   tidal::init_logging(false);
   std::vector<std::string> words;
   for (int i = 1; i < argc; ++i) words.push_back(long_name(argv[i]));
   try {
     return run(words);
   } catch (const std::bad_alloc&) {
-    print_error("not enough memory for the model and its cache, try a smaller --ctx-size");
+    note_error("not enough memory for the model and its cache, try a smaller --ctx-size");
   } catch (const std::length_error&) {
-    print_error("not enough memory for the model and its cache, try a smaller --ctx-size");
+    note_error("not enough memory for the model and its cache, try a smaller --ctx-size");
   } catch (const std::exception& error) {
-    print_error(error.what());
+    note_error(error.what());
   }
   return kExitFailed;
 }

@@ -14,6 +14,7 @@
 #include "engine/scheduler.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
+#include "runtime/not_numbers.h"
 #include "runtime/runtime.h"
 
 namespace tidal {
@@ -243,9 +244,8 @@ class Engine::Impl {
 
   void take_logits(ActiveRequest& request, std::span<const float> logits) {
     if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); })) {
-      request.completion.error = fmt::format(
-          "{} gave logits that are not numbers after {} tokens: the file may be damaged",
-          model_->path(), request.sequence->length());
+      request.completion.error = not_numbers_message(
+          model_->path(), fmt::format("after {} tokens", request.sequence->length()));
       return finish(request, FinishReason::kError);
     }
     const int32_t token = request.sampler.sample(logits);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/fail.h"
 #include "eval/perplexity.h"
+#include "runtime/not_numbers.h"
 
 namespace tidal {
 namespace {
@@ -126,9 +127,8 @@ void diverge(
       TokenDivergence& divergence = divergences[static_cast<size_t>(i)];
       divergence = full.compare(row(i), id);
       if (std::isnan(divergence.kld) || std::isnan(divergence.log_probability)) {
-        fail(ErrorCode::kCorrupt,
-             "{} gave logits that are not numbers at position {}: is the file damaged?",
-             branches.model().path(), position);
+        fail(ErrorCode::kCorrupt, "{}",
+             not_numbers_message(branches.model().path(), fmt::format("at position {}", position)));
       }
     }
     in_all(position + 1, n_tokens);

@@ -7,6 +7,7 @@
 #include "attention/registry.h"
 #include "base/check.h"
 #include "base/fail.h"
+#include "runtime/not_numbers.h"
 
 namespace tidal {
 namespace {
@@ -86,8 +87,8 @@ void HeldOut::compare(std::span<const float> logits, TokenId expected,
                       std::span<HeldOutFigures> figures, std::vector<bool>& recovered) {
   const size_t vocab_size = logits.size() / figures.size();
   if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); })) {
-    fail(ErrorCode::kCorrupt, "{} gave logits that are not numbers: is the file damaged?",
-         branches_.model().path());
+    fail(ErrorCode::kCorrupt, "{}",
+         not_numbers_message(branches_.model().path(), "in held-out text"));
   }
   distribution_.set(logits.first(vocab_size));
   for (size_t i = 0; i < figures.size(); ++i) {

@@ -28,7 +28,9 @@ class Fnv {
   }
   void add_file(const std::string& path) {
     const MappedFile file(path);
-    const std::span<const std::byte> bytes = file.bytes();
+    add_blocks(file.bytes());
+  }
+  void add_blocks(std::span<const std::byte> bytes) {
     const uint64_t size = bytes.size();
     add(std::as_bytes(std::span(&size, 1)));
     add(bytes.first(std::min(kHead, bytes.size())));
@@ -50,6 +52,12 @@ class Fnv {
 std::string file_sum(const std::string& path) {
   Fnv sum;
   sum.add_file(path);
+  return sum.text();
+}
+
+std::string text_sum(std::string_view content) {
+  Fnv sum;
+  sum.add_blocks(std::as_bytes(std::span(content)));
   return sum.text();
 }
 

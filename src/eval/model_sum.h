@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "model/model.h"
 
@@ -14,7 +15,8 @@ namespace tidal {
 // random weights. Throws Error(kIo, kNotFound).
 std::string model_sum(const Model& model);
 
-// The same of one file.
+// The same of one file, and of a file's content.
 std::string file_sum(const std::string& path);
+std::string text_sum(std::string_view content);
 
 }  // namespace tidal

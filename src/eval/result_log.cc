@@ -1,10 +1,13 @@
 #include "eval/result_log.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <string_view>
+#include <utility>
 
 #include "base/fail.h"
 #include "base/json.h"
@@ -32,20 +35,26 @@ void check_settings(const std::string& path, const Json& there, const Json& want
 
 ResultLog::ResultLog(const std::string& path, const Json& settings) : path_(path) {
   if (path_.empty()) return;
-  std::error_code ignored;
-  const bool empty = !std::filesystem::exists(path_, ignored) ||
-                     (std::filesystem::is_regular_file(path_, ignored) &&
-                      std::filesystem::file_size(path_, ignored) == 0);
-  if (!empty) read(settings);
-  file_.open(path_, std::ios::app | std::ios::binary);
-  if (!file_) fail(ErrorCode::kIo, "cannot write {}: {}", path_, std::strerror(errno));
-  if (empty) write({{"settings", settings}});
+  if (is_stream(path_)) {
+    stream_.emplace(path_);
+    write({{"settings", settings}});
+    return;
+  }
+  fd_ = ::open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail(ErrorCode::kIo, "cannot write {}: {}", path_, std::strerror(errno));
+  const MappedFile file(path_);
+  if (file.bytes().empty()) {
+    write({{"settings", settings}});
+  } else {
+    resume({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, settings);
+  }
 }
 
-void ResultLog::read(const Json& settings) {
-  const MappedFile file(path_);
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                              file.bytes().size());
+ResultLog::~ResultLog() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void ResultLog::resume(std::string_view text, const Json& settings) {
   size_t begin = 0;
   for (size_t end; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
     const auto line = text.substr(begin, end - begin);
@@ -67,7 +76,9 @@ void ResultLog::read(const Json& settings) {
     fail(ErrorCode::kInvalidArgument, "{} is not a file of results: give another file with -o",
          path_);
   }
-  if (begin < text.size()) std::filesystem::resize_file(path_, begin);
+  if (begin < text.size() && ::ftruncate(fd_, static_cast<off_t>(begin)) != 0) {
+    fail(ErrorCode::kIo, "cannot write {}: {}", path_, std::strerror(errno));
+  }
 }
 
 const Json* ResultLog::find(const Json& unit) const {
@@ -83,9 +94,11 @@ void ResultLog::add(const Json& unit, const Json& result) {
 }
 
 void ResultLog::write(const Json& line) {
-  if (path_.empty()) return;
-  file_ << dump(line) << '\n';
-  if (!file_.flush()) fail(ErrorCode::kIo, "cannot write {}: is the disk full?", path_);
+  const std::string text = dump(line) + "\n";
+  if (stream_.has_value()) return stream_->write(text);
+  if (fd_ < 0) return;
+  const int error = write_all(fd_, text);
+  if (error != 0) fail(ErrorCode::kIo, "cannot write {}: {}", path_, std::strerror(error));
 }
 
 }  // namespace tidal

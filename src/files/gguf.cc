@@ -69,6 +69,15 @@ GgufFile GgufFile::open(const std::string& path) {
   return file;
 }
 
+GgufFile GgufFile::open_metadata(const std::string& path) {
+  MappedFile mapping(path);
+  GgufFile file;
+  file.path_ = path;
+  GgufParser(mapping.bytes(), &file).run_metadata();
+  file.file_ = std::move(mapping);
+  return file;
+}
+
 GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   GgufFile file;
   file.path_ = std::move(name);

@@ -50,6 +50,9 @@ struct GgufLine {
 class GgufFile {
  public:
   static GgufFile open(const std::string& path);
+  // The same without tensors, which are not looked at: tensors() is empty. A file that holds no
+  // weights, types of them that tidal does not read or the first part of a split model will do.
+  static GgufFile open_metadata(const std::string& path);
   // The same from memory, which the caller keeps alive; `name` is for error messages.
   static GgufFile parse(std::span<const std::byte> bytes, std::string name);
 

@@ -208,6 +208,9 @@ void GgufParser::index_metadata() {
     }
     file_.alignment_ = value;
   }
+}
+
+void GgufParser::refuse_parts() const {
   if (const auto n_files = file_.find_int("split.count"); n_files && *n_files > 1) {
     fail(ErrorCode::kUnsupported,
          "{}: key \"split.count\": the file is one of {} parts of a model; merge them into one "
@@ -296,16 +299,21 @@ void GgufParser::place_tensors() {
   }
 }
 
-void GgufParser::run() {
+void GgufParser::run_metadata() {
   read_magic_and_version();
-  const uint64_t n_tensors = read_count("tensor count", kMinTensorBytes);
+  n_tensors_ = read_count("tensor count", kMinTensorBytes);
   const uint64_t n_entries = read_count("metadata count", kMinMetadataBytes);
   kind_ = "metadata key";
   for (uint64_t i = 0; i < n_entries; ++i) read_metadata_entry();
   index_metadata();
+}
+
+void GgufParser::run() {
+  run_metadata();
+  refuse_parts();
   kind_ = "tensor";
   number_ = 0;
-  for (uint64_t i = 0; i < n_tensors; ++i) read_tensor();
+  for (uint64_t i = 0; i < n_tensors_; ++i) read_tensor();
   place_tensors();
 }
 

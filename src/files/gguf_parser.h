@@ -21,6 +21,7 @@ class GgufParser {
  public:
   GgufParser(std::span<const std::byte> bytes, GgufFile* file) : bytes_(bytes), file_(*file) {}
   void run();
+  void run_metadata();  // up to the tensors
 
  private:
   uint64_t remaining() const { return bytes_.size() - position_; }
@@ -42,12 +43,14 @@ class GgufParser {
   void read_metadata_entry();
   void read_values(const GgufFile::Entry& entry);
   void index_metadata();
+  void refuse_parts() const;
   void read_tensor();
   void place_tensors();
 
   std::span<const std::byte> bytes_;
   GgufFile& file_;
   size_t position_ = 0;
+  uint64_t n_tensors_ = 0;
   std::vector<uint64_t> offsets_;  // [n_tensors], from the start of the data section
 
   // The current field's place, put together only when an error needs it.

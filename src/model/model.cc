@@ -23,6 +23,15 @@ size_t vector_bytes(const Config& config, const LayerWeights& layer) {
 
 }  // namespace
 
+std::optional<std::string> hf_folder_of(const std::string& path) {
+  if (std::filesystem::is_directory(path)) return path;
+  if (!path.ends_with(".safetensors") && !path.ends_with(".safetensors.index.json")) {
+    return std::nullopt;
+  }
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
 Model::Model() = default;
 Model::~Model() = default;
 
@@ -50,8 +59,8 @@ size_t Model::memory_bytes(WeightLayout layout) const {
 std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
   std::shared_ptr<Model> model(new Model);
   model->path_ = path;
-  if (std::filesystem::is_directory(path) || path.ends_with(".safetensors") ||
-      path.ends_with(".safetensors.index.json")) {
+  if (std::optional<std::string> folder = hf_folder_of(path)) {
+    model->hf_folder_ = *std::move(folder);
     model->open_hf(path, rope);
   } else {
     model->open_gguf(path, rope);
@@ -74,10 +83,7 @@ void Model::open_gguf(const std::string& path, const RopeOverride& rope) {
 }
 
 void Model::open_hf(const std::string& path, const RopeOverride& rope) {
-  const std::filesystem::path given(path);
-  const std::filesystem::path folder =
-      std::filesystem::is_directory(given) ? given : given.parent_path();
-  hf_folder_ = folder.empty() ? "." : folder.string();
+  const std::filesystem::path folder(hf_folder_);
   const std::string config_path = (folder / "config.json").string();
   config_ = read_hf_config(read_json_file(config_path), config_path);
   apply_override(rope, &config_);

@@ -44,6 +44,10 @@ struct ModelWeights {
 
 struct ReorderedWeights;
 
+// The Hugging Face folder that a path names, itself or by a safetensors file (or index) in it;
+// nullopt for a GGUF file.
+std::optional<std::string> hf_folder_of(const std::string& path);
+
 class Model {
  public:
   ~Model();

@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "attention/registry.h"
+#include "base/available_memory.h"
+#include "base/checked.h"
 #include "base/fail.h"
 #include "ops/factory/backend_factory.h"
 
@@ -43,6 +45,16 @@ size_t cache_bytes_per_token(const Config& config, const EngineOptions& options)
   };
   return static_cast<size_t>(config.n_layers) * (row(options.k_cache_type, "--cache-type-k") +
                                                  row(options.v_cache_type, "--cache-type-v"));
+}
+
+void require_cache_memory(const Config& config, const EngineOptions& options, int64_t n_tokens,
+                          std::string_view remedy) {
+  uint64_t bytes = 0;
+  if (!checked_mul<uint64_t>(cache_bytes_per_token(config, options),
+                             static_cast<uint64_t>(n_tokens), &bytes)) {
+    bytes = UINT64_MAX;
+  }
+  require_memory(bytes, fmt::format("a KV cache of {} tokens", n_tokens), remedy);
 }
 
 WeightLayout weight_layout(const EngineOptions& options) {

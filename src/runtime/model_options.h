@@ -19,6 +19,11 @@ DType cache_type(std::string_view name, std::string_view flag);
 // Of a cache of the options' types, all layers.
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options);
 
+// Throws Error(kExhausted), ending in `remedy`, when a cache that holds this many tokens is more
+// than the memory that this process can fill: before anything is filled.
+void require_cache_memory(const Config& config, const EngineOptions& options, int64_t n_tokens,
+                          std::string_view remedy);
+
 // Of the matrices that the options' back end multiplies with.
 WeightLayout weight_layout(const EngineOptions& options);
 

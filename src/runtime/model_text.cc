@@ -116,6 +116,14 @@ std::string piece_or_empty(const Tokenizer& tokenizer, TokenId id) {
   return id < 0 ? std::string() : std::string(tokenizer.piece(id));
 }
 
+Tokenizer folder_tokenizer(const fs::path& folder) {
+  const fs::path path = folder / "tokenizer.json";
+  TokenizerData data = read_tokenizer_json(
+      file_text(path), text_if_there(folder / "tokenizer_config.json"), path.string());
+  add_end_tokens(folder, data);
+  return Tokenizer::create(std::move(data));
+}
+
 }  // namespace
 
 Tokenizer load_tokenizer(const Model& model) {
@@ -124,12 +132,14 @@ Tokenizer load_tokenizer(const Model& model) {
     fail(ErrorCode::kUnsupported, "{} has no tokenizer: it is made of random weights",
          model.path());
   }
-  const fs::path folder(model.hf_folder());
-  const fs::path path = folder / "tokenizer.json";
-  TokenizerData data = read_tokenizer_json(
-      file_text(path), text_if_there(folder / "tokenizer_config.json"), path.string());
-  add_end_tokens(folder, data);
-  return Tokenizer::create(std::move(data));
+  return folder_tokenizer(model.hf_folder());
+}
+
+Tokenizer load_tokenizer(const std::string& path) {
+  if (const std::optional<std::string> folder = hf_folder_of(path)) {
+    return folder_tokenizer(*folder);
+  }
+  return Tokenizer::create(tokenizer_data(GgufFile::open_metadata(path)));
 }
 
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer) {

@@ -15,6 +15,9 @@ namespace tidal {
 
 // Throws Error naming file and key. Random-weight models have no tokenizer: Error(kUnsupported).
 Tokenizer load_tokenizer(const Model& model);
+// Of what Model::load() takes, without weights: a file that holds a vocabulary only will do, and so
+// will architectures and tensor types that tidal does not run.
+Tokenizer load_tokenizer(const std::string& path);
 
 // Nothing when the model brings none. A template that cannot be parsed is an Error.
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer);

@@ -31,7 +31,7 @@ class Pipe(Case):
                            "/budget 64\n/file /nowhere/x\n/clear\n/exit\nnot reached\n")
         self.assertEqual(result.out, "")
         for part in ("/method NAME", "nothing has been answered yet", "unknown command '/frob'",
-                     "'guess' is no method, there are full, tidal",
+                     "unknown method 'guess'; available: full, tidal",
                      "from the next answer on: quest", "budget:lots", "a budget of 64",
                      "cannot read /nowhere/x"):
             self.assertIn(part, result.err)

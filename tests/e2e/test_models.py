@@ -70,7 +70,7 @@ class Garbage(Case):
     def test_a_name_with_control_characters_stays_one_harmless_line(self):
         path = self.write("two\nlines\x1b[31m.gguf", "text")
         result = tidal("inspect", path)
-        self.refused(result, 1, "two\\x0alines\\x1b[31m.gguf")
+        self.refused(result, 1, "two\\nlines\\x1b[31m.gguf")
 
     def test_folders(self):
         empty = self.folder / "empty"

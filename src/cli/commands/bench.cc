@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -11,6 +10,7 @@
 #include "attention/min_context.h"
 #include "base/fail.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "bench/bandwidth.h"
 #include "bench/crossover.h"
 #include "bench/decode_bench.h"
@@ -20,7 +20,6 @@
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "model/model.h"
 #include "runtime/model_options.h"
 
@@ -47,16 +46,23 @@ std::string kv_name(const EngineOptions& options) {
              : options.k_cache_type + "/" + options.v_cache_type;
 }
 
+// Of the caches that the tests write.
+int64_t filled_tokens(const BenchOptions& options) {
+  const int64_t deepest = *std::ranges::max_element(options.depths);
+  const int32_t widest = *std::ranges::max_element(options.batches);
+  return std::max((deepest + options.decode_tokens) * widest, options.prompt_tokens);
+}
+
 std::shared_ptr<const Model> bench_model(const Flags& flags) {
   if (flags.shape.empty()) {
-    return Model::load(model_path(flags.model.engine.model),
-                       rope_override(flags.model.engine.rope));
+    return load_model(flags.model.engine);
   }
   const std::optional<DType> dtype = dtype_from_name(flags.quant);
   if (!dtype.has_value()) {
-    fail(ErrorCode::kInvalidArgument, "--quant '{}' is no tensor type, give for example Q4_0",
+    fail(ErrorCode::kInvalidArgument, "--quant '{}' is not a tensor type, give for example Q4_0",
          flags.quant);
   }
+  const ProgressBar bar("making random weights");
   return Model::random(flags.shape, *dtype, flags.bench.seed, weight_layout(flags.model.engine));
 }
 
@@ -73,8 +79,8 @@ Json crossover_json(const std::vector<DepthSpeedup>& speedups, const BenchRow& l
   const std::string measured = found.has_value()
                                    ? fmt::format("from about {} tokens on", *found)
                                    : fmt::format("nowhere up to {} tokens", last.depth);
-  fmt::print(stderr, "{} is faster than full {}; --min-context is {} unless given\n", last.method,
-             measured, in_force);
+  note("{} is faster than full {}; --min-context is {} unless given", last.method, measured,
+       in_force);
   return {{"method", last.method},
           {"plan", last.plan},
           {"measured", found.has_value() ? Json(*found) : Json()},
@@ -110,6 +116,8 @@ int bench(Flags& flags) {
     options.methods.back().name = name;
   }
   const auto model = bench_model(flags);
+  require_cache_memory(model->config(), options.engine, filled_tokens(options),
+                       "lower -d, -p or --batch");
   const BenchSetting setting{
       .model = flags.shape.empty() ? model->config().name : flags.shape,
       .quant = std::string(dtype_name(model->weights().layers.front().wq.dtype)),
@@ -117,22 +125,19 @@ int bench(Flags& flags) {
       .backend = options.engine.backend,
       .threads = options.engine.threads,
       .bandwidth = measure_read_bandwidth(options.engine.threads)};
-  fmt::print(stderr, "read bandwidth {:.1f} GB/s with {} threads\n", setting.bandwidth / 1e9,
-             setting.threads);
+  note("read bandwidth {:.1f} GB/s with {} threads", setting.bandwidth / 1e9, setting.threads);
   catch_interrupts();
   BenchTable table(flags.model.json ? "json" : flags.output, setting, options.operators);
-  std::optional<ProgressBar> bar;
+  StageBar bar;
   BenchEvents events;
-  events.on_fill = [&](int64_t tokens, int64_t total) {
-    if (!bar.has_value()) bar.emplace("filling the cache", "tokens");
-    bar->update(tokens, total);
-    if (tokens == total) bar.reset();
+  events.on_progress = [&](std::string_view what, int64_t done, int64_t total) {
+    bar.update(what, "tokens", done, total);
     return !interrupted();
   };
-  events.on_step = [] { return !interrupted(); };
   std::vector<DepthSpeedup> speedups;
   BenchRow last;
   events.on_row = [&](const BenchRow& row) {
+    bar.clear();
     table.add(row);
     if (row.depth >= 0 && row.method != "full") {
       speedups.push_back({row.depth, row.speedup_vs_full});
@@ -141,7 +146,7 @@ int bench(Flags& flags) {
     return !interrupted();
   };
   run_bench(model, options, setting.bandwidth, events);
-  bar.reset();
+  bar.clear();
   Json found;
   if (flags.crossover && !speedups.empty()) {
     found = crossover_json(speedups, last, *model, options.engine);
@@ -182,6 +187,11 @@ void add_bench(CLI::App& app, Work& work) {
       ->group(group)
       ->check(whole_number(0))
       ->capture_default_str();
+  command
+      ->add_option("-r,--repetitions", flags->bench.repetitions,
+                   "Runs of the prefill test [3, or 1 where one takes more than 30 s]")
+      ->group(group)
+      ->check(whole_number(1, 1000));
   command->add_option("-n,--n-gen", flags->bench.decode_tokens, "Timed decode steps")
       ->group(group)
       ->check(whole_number(1))
@@ -203,7 +213,7 @@ void add_bench(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_option("--seed", flags->bench.seed, "Of random weights and cache")
       ->group(group)
-      ->check(whole_number(0))
+      ->check(seed_number())
       ->capture_default_str();
   add_method_flags(*command, flags->model);
   command->remove_option(command->get_option("--method"));

@@ -10,13 +10,13 @@
 
 #include "attention/registry.h"
 #include "base/fail.h"
-#include "base/replace_file.h"
+#include "base/output_file.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
 
@@ -172,29 +172,30 @@ Json calibration_json(const Flags& flags, const Config& config, int64_t text_tok
   return json;
 }
 
-void print_table(const Calibration& found, const std::string& output) {
+void print_table(const Calibration& found) {
   constexpr size_t kShown = 5;
   const auto& candidates = found.candidates;
-  fmt::print("{:<28} {:>9} {:>9} {:>9} {:>7}\n", "selecting layers", "KLD", "KLD retr.", "answers",
-             "rows");
+  put("{:<28} {:>9} {:>9} {:>9} {:>7}\n", "selecting layers", "KLD", "KLD retr.", "answers",
+      "rows");
   for (size_t i = 0; i < std::min(kShown, candidates.size()); ++i) {
     const Candidate& candidate = candidates[i];
-    fmt::print("{:<28} {:>9.4f} {:>9.4f} {:>9} {:>6.1f}%\n",
-               fmt::format("{}", fmt::join(candidate.select, ",")), candidate.prose.divergence,
-               candidate.retrieval.divergence,
-               fmt::format("{}/{}", candidate.retrieval.recovered, candidate.retrieval.answers),
-               100 * candidate.prose.rows.share());
+    put("{:<28} {:>9.4f} {:>9.4f} {:>9} {:>6.1f}%\n",
+        fmt::format("{}", fmt::join(candidate.select, ",")), candidate.prose.divergence,
+        candidate.retrieval.divergence,
+        fmt::format("{}/{}", candidate.retrieval.recovered, candidate.retrieval.answers),
+        100 * candidate.prose.rows.share());
   }
-  fmt::print("full attention answers {}/{}\n", found.full_retrieval.recovered,
-             found.full_retrieval.answers);
-  fmt::print("{}\nwritten to {}\n", print_plan_line(found.plan), output);
+  put("full attention answers {}/{}\n", found.full_retrieval.recovered,
+      found.full_retrieval.answers);
+  put("{}\n", print_plan_line(found.plan));
 }
 
 int run_calibrate(const Flags& flags) {
   if (flags.file.empty()) throw UsageError("give the text with -f FILE");
   if (flags.output.empty()) throw UsageError("say where the plan goes with -o PLAN.json");
+  OutputFile output(flags.output);
   const EngineOptions& options = flags.model.engine;
-  const auto model = Model::load(model_path(options.model), rope_override(options.rope));
+  const auto model = load_model(options);
   const Config& config = model->config();
   CalibrationOptions wanted;
   const LayerPlan base = base_plan(flags, config);
@@ -207,25 +208,20 @@ int run_calibrate(const Flags& flags) {
   const CalibrationProbes probes =
       make_probes(flags, {tokenizer, chat_template, control_token_names(tokenizer)}, text);
   catch_interrupts();
-  std::string stage;
-  std::unique_ptr<ProgressBar> bar;
-  const auto report = [&](std::string_view now, int64_t done, int64_t total) {
+  StageBar bar;
+  const auto report = [&](std::string_view stage, int64_t done, int64_t total) {
     throw_if_interrupted();
-    if (now != stage) {
-      stage = now;
-      bar = std::make_unique<ProgressBar>(stage, stage == "comparing" ? "plans" : "tokens");
-    }
-    bar->update(done, total);
+    bar.update(stage, stage == "comparing" ? "plans" : "tokens", done, total);
   };
   Calibration found{wanted.plan, {}, {}, 0, RecoveredMass(0), RecoveredMass(0)};
   try {
     found = calibrate(model, options, probes, wanted, report);
   } catch (const Interrupted&) {
-    bar.reset();
-    fmt::print(stderr, "interrupted, nothing is written\n");
+    bar.clear();
+    note("interrupted, nothing is written");
     return kExitInterrupted;
   }
-  bar.reset();
+  bar.clear();
   found.plan.budget = base.budget;
   constexpr size_t kCandidatesKept = 5;
   const auto figures = [&](size_t n_candidates) {
@@ -234,14 +230,17 @@ int run_calibrate(const Flags& flags) {
   };
   Json file = plan_to_json(found.plan, {config.n_heads, config.n_kv_heads});
   file["calibration"] = figures(kCandidatesKept);
-  replace_file(flags.output, file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   if (flags.model.json) {
-    fmt::print("{}\n", dump({{"plan", print_plan_line(found.plan)},
-                             {"file", flags.output},
-                             {"calibration", figures(found.candidates.size())}}));
+    put_json({{"plan", print_plan_line(found.plan)},
+              {"file", flags.output},
+              {"calibration", figures(found.candidates.size())}});
   } else {
-    print_table(found, flags.output);
+    print_table(found);
   }
+  // Last: what was found is out already should this fail.
+  output.write(file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  output.commit();
+  if (!flags.model.json) put("written to {}\n", flags.output);
   return kExitDone;
 }
 
@@ -262,7 +261,7 @@ void add_calibrate(CLI::App& app, Work& work) {
       ->group(group);
   command->add_option("--select", flags->n_select, "How many layers select")
       ->group(group)
-      ->check(whole_number(1, INT32_MAX))
+      ->check(whole_number(1))
       ->capture_default_str();
   command
       ->add_option("--full", flags->full,
@@ -280,12 +279,13 @@ void add_calibrate(CLI::App& app, Work& work) {
       ->group(group)
       ->check(whole_number(512))
       ->capture_default_str();
-  command->add_option("--candidates", flags->candidates, "Plans compared at most")
+  command->add_option("--candidates", flags->candidates, "Compare at most this many plans")
       ->group(group)
-      ->check(whole_number(1, INT32_MAX))
+      ->check(whole_number(1))
       ->capture_default_str();
   command->add_option("--seed", flags->seed, "Which facts are planted and where")
       ->group(group)
+      ->check(seed_number())
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "The plan file to write")->group(group);
   add_model_flags(*command, flags->model);

@@ -10,6 +10,7 @@
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <cwchar>
 #include <memory>
 #include <optional>
@@ -64,9 +65,15 @@ int read_character(EditLine*, wchar_t* character) {
     if (n <= 0) return n;
     const size_t used = std::mbrtowc(character, &byte, 1, &state);
     if (used == 1) return 1;
-    // Bytes that are no character are dropped, and 0: a Ctrl-D typed while an answer came.
+    // Bytes that do not form a character are dropped, and 0: a Ctrl-D typed while an answer came.
     if (used == static_cast<size_t>(-1)) state = {};
   }
+}
+
+// A line does not include its end, however that is written.
+std::string without_end(std::string line) {
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+  return line;
 }
 
 std::optional<std::string> read_line() {
@@ -74,8 +81,11 @@ std::optional<std::string> read_line() {
   char byte = 0;
   int n = 0;
   while ((n = read_byte(&byte)) == 1 && byte != '\n') line += byte;
+  if (n < 0 && !interrupted()) {
+    fail(ErrorCode::kIo, "cannot read standard input: {}", std::strerror(errno));
+  }
   if (n < 0 || (n == 0 && line.empty())) return std::nullopt;
-  return line;
+  return without_end(std::move(line));
 }
 
 // One line at a time: edited with history on a terminal, plain otherwise.
@@ -114,16 +124,16 @@ class LineReader {
     int count = 0;
     const char* text = el_gets(edit_, &count);
     while (text == nullptr && interrupted()) {  // Ctrl-C gives up the line, not the program
-      fmt::print("\n");
+      put("\n");
+      flush_output();
       reset_interrupt();
       text = el_gets(edit_, &count);
     }
     if (text == nullptr || count <= 0) {
-      fmt::print("\n");
+      put("\n");
       return std::nullopt;
     }
-    std::string line(text, static_cast<size_t>(count));
-    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+    const std::string line = without_end({text, static_cast<size_t>(count)});
     HistEvent event;
     if (!line.empty()) history(history_, &event, H_ENTER, line.c_str());
     return line;
@@ -143,16 +153,17 @@ class Chat {
       fail(ErrorCode::kUnsupported, "{} brings no chat template, use tidal generate",
            engine_.model_name());
     }
-    fmt::print(stderr, "{}, {} tokens of context. /help lists commands, Ctrl-D leaves.\n",
-               engine_.model_name(), engine_.context_size());
+    note("{}, {} tokens of context. /help lists commands, Ctrl-D leaves.", engine_.model_name(),
+         engine_.context_size());
     warn_beyond_training(engine_, engine_.context_size());
     catch_interrupts(/*keep_running=*/true);
+    claim_stdin();
     LineReader reader;
     for (;;) {
       reset_interrupt();
       std::optional<std::string> line = reader.next();
-      if (!line.has_value() || std::ferror(stdout) != 0) break;
-      reset_interrupt();  // one that came as the line was finished is no wish to stop its answer
+      if (!line.has_value() || output_error() != 0) break;
+      reset_interrupt();  // one that came as the line was finished is not meant for its answer
       if (line->empty()) continue;
       if (line->front() == '/') {
         if (!command(*line)) break;
@@ -160,7 +171,8 @@ class Chat {
         say(std::move(*line));
       }
     }
-    return interrupted() ? kExitInterrupted : kExitDone;
+    if (interrupted()) return kExitInterrupted;
+    return failed_ && isatty(STDIN_FILENO) != 1 ? kExitFailed : kExitDone;
   }
 
  private:
@@ -184,22 +196,24 @@ class Chat {
       request.prompt = engine_.encode_chat(messages_);
       request.conversation = 1;
       last_ = stream(engine_, std::move(request), /*print=*/!flags_.model.json);
-      fmt::print("{}\n", flags_.model.json ? dump(completion_json(engine_, *last_)) : "");
-      std::fflush(stdout);
+      put("{}\n", flags_.model.json ? dump(completion_json(engine_, *last_)) : "");
+      flush_output();
+      if (last_->finish_reason == FinishReason::kError) {
+        failed_ = true;
+        fail(ErrorCode::kCorrupt, "{}", last_->error);
+      }
       messages_.push_back({"assistant", last_->text});
       attached_.clear();
       if (last_->finish_reason == FinishReason::kLength) {
-        fmt::print(stderr, "(cut off: {})\n",
-                   flags_.generation.max_tokens > 0
-                       ? fmt::format("-n allows {} tokens", flags_.generation.max_tokens)
-                       : "the context is full, /clear or a larger --ctx-size makes room");
+        note("(cut off: {})",
+             flags_.generation.max_tokens > 0
+                 ? fmt::format("-n allows {} tokens", flags_.generation.max_tokens)
+                 : "the context is full, /clear or a larger --ctx-size makes room");
       }
     } catch (const Error& error) {
       messages_.pop_back();
-      fmt::print(stderr, "error: {}\n", error.what());
-      if (error.code() == ErrorCode::kExhausted) {
-        fmt::print(stderr, "/clear forgets the conversation so far\n");
-      }
+      note_error(error.what());
+      if (error.code() == ErrorCode::kExhausted) note("/clear forgets the conversation so far");
     }
   }
 
@@ -213,11 +227,10 @@ class Chat {
     std::getline(words >> std::ws, rest);
     if (name == "/exit" || name == "/quit") return false;
     if (name == "/help") {
-      fmt::print(stderr, "{}", kHelp);
+      note_text(kHelp);
     } else if (name == "/stats") {
-      fmt::print(
-          stderr, "{}\n",
-          last_ ? closing_line(*last_) + "\n" + last_->plan : "nothing has been answered yet");
+      note("{}", last_ ? closing_line(*last_) : "nothing has been answered yet");
+      if (last_) note("{}", last_->plan);
     } else if (name == "/clear") {
       clear();
     } else if (name == "/method") {
@@ -227,7 +240,7 @@ class Chat {
     } else if (name == "/file" && !argument.empty()) {
       attach(argument);
     } else {
-      fmt::print(stderr, "unknown command '{}', /help lists them\n", line);
+      note("unknown command '{}', /help lists them", line);
     }
     return true;
   }
@@ -236,32 +249,32 @@ class Chat {
     MethodOptions& method = flags_.model.method;
     const auto names = method_names();
     if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
-      fmt::print(stderr, "error: '{}' is no method, there are {}\n", name, fmt::join(names, ", "));
+      note_error(fmt::format("unknown method '{}'; available: {}", name, fmt::join(names, ", ")));
       return;
     }
     if (!name.empty()) {
       method.name = name;
       method.plan = plan;
     }
-    fmt::print(stderr, "from the next answer on: {} {}\n", method.name, method.plan);
+    note("from the next answer on: {} {}", method.name, method.plan);
   }
 
   void set_budget(const std::string& budget) {
     try {
       parse_budget(budget);
       flags_.model.method.budget = budget;
-      fmt::print(stderr, "from the next answer on: a budget of {}\n", budget);
+      note("from the next answer on: a budget of {}", budget);
     } catch (const Error& error) {
-      fmt::print(stderr, "error: {}\n", error.what());
+      note_error(error.what());
     }
   }
 
   void attach(const std::string& path) {
     try {
       attached_ += read_text(path) + "\n\n";
-      fmt::print(stderr, "{} bytes go before the next message\n", attached_.size());
+      note("{} bytes go before the next message", attached_.size());
     } catch (const Error& error) {
-      fmt::print(stderr, "error: {}\n", error.what());
+      note_error(error.what());
     }
   }
 
@@ -270,6 +283,7 @@ class Chat {
   std::vector<Message> messages_;
   std::string attached_;
   std::optional<Completion> last_;
+  bool failed_ = false;  // the model, for one of the messages
 };
 
 }  // namespace

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
+#include "base/progress.h"
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
 #include "eval/divergence.h"
+#include "runtime/model_options.h"
 
 namespace tidal::cli {
 namespace {
@@ -157,8 +158,7 @@ Json row_json(const Flags& flags, const Model& model, const MethodCase& method, 
 void print_row(const MethodCase& method, const Row& row) {
   const DivergenceSummary sum = summarize(row.all.tokens);
   const std::string budget = method.budget.empty() ? "" : " K " + method.budget;
-  fmt::print(
-      "| {:24} | {:8.5f} | {:8.5f} | {:8.4f} | {:6.2f} % | {:8.4f} | {:9.4f} | {:4.1f} % |\n",
+  put("| {:24} | {:8.5f} | {:8.5f} | {:8.4f} | {:6.2f} % | {:8.4f} | {:9.4f} | {:4.1f} % |\n",
       method.label() + budget, sum.mean, sum.standard_error, sum.p99, 100 * sum.same_top,
       sum.perplexity, sum.perplexity_full, 100 * row.all.rows.share());
 }
@@ -174,6 +174,7 @@ int eval_kld(const Flags& flags) {
     check_lengths(text, flags.text.n_prefill, engine.context_size);
     longest = std::max(longest, std::ssize(text.tokens));
   }
+  require_cache_memory(model->config(), engine, longest, "lower --max-tokens");
   warn_beyond_training(*model, longest);
   Experiment experiment(std::move(cases), items_of(texts), flags.compare.output,
                         settings(flags, *model));
@@ -182,15 +183,15 @@ int eval_kld(const Flags& flags) {
                    return measure(flags, model, texts[item], methods, progress);
                  });
   if (!json) {
-    fmt::print("| {:24} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>9} | {:>6} |\n", "method",
-               "KLD", "+-", "p99", "same top", "ppl", "full ppl", "rows");
-    fmt::print("|---|--:|--:|--:|--:|--:|--:|--:|\n");
+    put("| {:24} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>9} | {:>6} |\n", "method", "KLD",
+        "+-", "p99", "same top", "ppl", "full ppl", "rows");
+    put("|---|--:|--:|--:|--:|--:|--:|--:|\n");
   }
   for (size_t i = 0; i < experiment.cases().size(); ++i) {
     const MethodCase& method = experiment.cases()[i];
     const Row row = row_of(experiment, texts, i);
     if (json) {
-      fmt::print("{}\n", dump(row_json(flags, *model, method, row)));
+      put_json(row_json(flags, *model, method, row));
     } else {
       print_row(method, row);
     }

@@ -3,15 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include "base/fail.h"
+#include "base/progress.h"
 #include "cli/eval_common.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "eval/model_sum.h"
 #include "eval/needle.h"
+#include "runtime/model_options.h"
 #include "runtime/model_text.h"
 
 namespace tidal::cli {
@@ -57,12 +58,10 @@ double depth_of(const Flags& flags, int64_t depth) {
                              : static_cast<double>(depth) / static_cast<double>(flags.n_depths - 1);
 }
 
-NeedlePrompts make_prompts(const Flags& flags, const Model& model) {
+NeedlePrompts make_prompts(std::span<const std::string> texts, const Model& model) {
   const Tokenizer tokenizer = load_tokenizer(model);
   std::vector<std::vector<int32_t>> books;
-  for (const std::string& file : flags.files) {
-    books.push_back(tokenizer.encode(read_text(file), false, false));
-  }
+  for (const std::string& text : texts) books.push_back(tokenizer.encode(text, false, false));
   return {tokenizer, load_chat_template(model, tokenizer), std::move(books)};
 }
 
@@ -89,9 +88,9 @@ void check_fits(const Flags& flags, const NeedlePrompts& prompts, const Model& m
   warn_beyond_training(model, longest);
 }
 
-Json settings(const Flags& flags, const Model& model) {
+Json settings(const Flags& flags, std::span<const std::string> texts, const Model& model) {
   Json sums = Json::array();
-  for (const std::string& file : flags.files) sums.push_back(file_sum(file));
+  for (const std::string& text : texts) sums.push_back(text_sum(text));
   Json json = model_json(model, flags.compare.model.engine);
   json.update({{"eval", "needle"},
                {"kind", flags.kind},
@@ -156,7 +155,7 @@ class Report {
                  {"seed", flags_.seed},
                  {"cells", cells},
                  {"complete", !interrupted()}});
-    fmt::print("{}\n", dump(json));
+    put_json(json);
   }
 
   // A table per length: a row per method and plan, a column per budget.
@@ -164,14 +163,14 @@ class Report {
     const std::vector<std::string>& given = flags_.compare.wanted.budgets;
     const auto budgets = given.empty() ? std::vector<std::string>{"plan's"} : given;
     for (const int64_t length : flags_.lengths) {
-      fmt::print("{} tokens, {} prompts: right answers in % (rows read in %)\n\n", length,
-                 flags_.n_depths * flags_.n_prompts);
-      fmt::print("| {:24} |", "method");
-      for (const std::string& budget : budgets) fmt::print(" {:>12} |", "K " + budget);
-      fmt::print("\n|---|");
-      for (size_t i = 0; i < budgets.size(); ++i) fmt::print("--:|");
+      put("{} tokens, {} prompts: right answers in % (rows read in %)\n\n", length,
+          flags_.n_depths * flags_.n_prompts);
+      put("| {:24} |", "method");
+      for (const std::string& budget : budgets) put(" {:>12} |", "K " + budget);
+      put("\n|---|");
+      for (size_t i = 0; i < budgets.size(); ++i) put("--:|");
       print_rows(length);
-      fmt::print("\n\n");
+      put("\n\n");
     }
   }
 
@@ -182,12 +181,12 @@ class Report {
       const MethodCase& method = experiment_.cases()[i];
       if (method.label() != label) {
         label = method.label();
-        fmt::print("\n| {:24} |", label);
+        put("\n| {:24} |", label);
       }
       const Cell one = cell(i, length);
-      fmt::print(" {:>12} |", one.n == 0 ? "-"
-                                         : fmt::format("{:.0f} ({:.1f})", 100 * one.score(),
-                                                       100 * one.rows.share()));
+      put(" {:>12} |",
+          one.n == 0 ? "-"
+                     : fmt::format("{:.0f} ({:.1f})", 100 * one.score(), 100 * one.rows.share()));
     }
   }
 
@@ -216,12 +215,15 @@ int eval_needle(const Flags& flags) {
   const EngineOptions& engine = flags.compare.model.engine;
   const auto model = load_model(engine);
   std::vector<MethodCase> cases = method_cases(flags.compare, *model);
-  const NeedlePrompts prompts = make_prompts(flags, *model);
+  std::vector<std::string> texts;
+  for (const std::string& file : flags.files) texts.push_back(read_text(file));
+  const NeedlePrompts prompts = make_prompts(texts, *model);
   const std::vector<Place> places = places_of(flags);
   check_fits(flags, prompts, *model);
   const auto n_cases = static_cast<int32_t>(cases.size());
+  require_cache_memory(model->config(), engine, std::ranges::max(flags.lengths), "lower --lengths");
   Experiment experiment(std::move(cases), items_of(places), flags.compare.output,
-                        settings(flags, *model));
+                        settings(flags, texts, *model));
   Branches branches(model, engine, n_cases,
                     *std::max_element(flags.lengths.begin(), flags.lengths.end()),
                     make_prompt(flags, prompts, places.front()).answer_tokens);
@@ -271,7 +273,7 @@ void add_eval_needle(CLI::App& eval, Work& work) {
       ->capture_default_str();
   command->add_option("-s,--seed", flags->seed, "Equal seeds give equal prompts")
       ->group(group)
-      ->check(whole_number(0))
+      ->check(seed_number())
       ->capture_default_str();
   add_compare_flags(*command, flags->compare);
   command->callback([flags, &work] { work = [flags] { return eval_needle(*flags); }; });

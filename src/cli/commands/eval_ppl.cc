@@ -3,17 +3,16 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <memory>
+#include <optional>
+#include <string>
 
-#include "base/fail.h"
+#include "base/output_file.h"
+#include "base/progress.h"
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "eval/perplexity.h"
+#include "runtime/model_options.h"
 
 namespace tidal::cli {
 namespace {
@@ -24,31 +23,25 @@ struct Flags {
   std::string per_token;
 };
 
-std::ofstream open_per_token(const std::string& path) {
-  std::ofstream file;
-  if (path.empty()) return file;
-  file.open(path);
-  if (!file) fail(ErrorCode::kIo, "cannot write {}: {}", path, std::strerror(errno));
-  return file;
-}
-
 int eval_perplexity(const Flags& flags) {
   const EngineOptions& options = flags.model.engine;
+  std::optional<OutputFile> per_token;
+  if (!flags.per_token.empty()) per_token.emplace(flags.per_token);
   const auto model = load_model(options);
   const Text text = read_texts(flags.text, *model).front();
   check_lengths(text, flags.text.n_prefill, options.context_size);
+  require_cache_memory(model->config(), options, std::ssize(text.tokens), "lower --max-tokens");
   warn_beyond_training(*model, std::ssize(text.tokens));
   Session session(model, options, flags.model.method, std::ssize(text.tokens));
-  std::ofstream per_token = open_per_token(flags.per_token);
   spdlog::info("plan {}", session.method().plan_line());
   catch_interrupts();
   ProgressBar bar("perplexity", "tokens");
+  std::string scores;  // lines of --per-token
   const auto on_token = [&](const TokenScore& score) {
-    if (per_token.is_open()) {
-      per_token << dump({{"pos", score.position},
-                         {"id", score.id},
-                         {"logprob", score.log_probability}})
-                << '\n';
+    if (per_token.has_value()) {
+      scores +=
+          dump({{"pos", score.position}, {"id", score.id}, {"logprob", score.log_probability}});
+      scores += '\n';
     }
     return !interrupted();
   };
@@ -56,16 +49,15 @@ int eval_perplexity(const Flags& flags) {
     bar.update(done, total);
     if (done < flags.text.n_prefill) throw_if_interrupted();
   };
-  PerplexityResult result;
-  try {
-    result = perplexity(session, text.tokens, flags.text.n_prefill, on_token, on_progress);
-  } catch (const Interrupted&) {
-    // Nothing was scored: that is what gets printed.
-  }
+  const auto score = [&] {
+    try {
+      return perplexity(session, text.tokens, flags.text.n_prefill, on_token, on_progress);
+    } catch (const Interrupted&) {
+      return PerplexityResult{};  // nothing was scored: that is what gets printed
+    }
+  };
+  const PerplexityResult result = score();
   bar.clear();
-  if (per_token.is_open() && !per_token.flush()) {
-    fail(ErrorCode::kIo, "cannot write {}: is the disk full?", flags.per_token);
-  }
   Json json = model_json(*model, options);
   json.update({{"tokens", result.tokens},
                {"nll", result.nll},
@@ -80,12 +72,16 @@ int eval_perplexity(const Flags& flags) {
                {"seed", 0},
                {"complete", !interrupted()}});
   if (flags.model.json) {
-    fmt::print("{}\n", dump(json));
+    put_json(json);
   } else {
-    fmt::print("perplexity {:.4f} +- {:.4f} over {} tokens\n", result.perplexity,
-               result.standard_error, result.tokens);
+    put("perplexity {:.4f} +- {:.4f} over {} tokens\n", result.perplexity, result.standard_error,
+        result.tokens);
   }
-  fmt::print(stderr, "{} {}\n", session.method().name(), rows_text(session.rows()));
+  note("{} {}", session.method().name(), rows_text(session.rows()));
+  if (per_token.has_value()) {  // last: what was found is out already should this fail
+    per_token->write(scores);
+    per_token->commit();
+  }
   return interrupted() ? kExitInterrupted : kExitDone;
 }
 

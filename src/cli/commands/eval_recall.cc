@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
 #include "attention/layer_plan.h"
 #include "base/fail.h"
+#include "base/progress.h"
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "eval/recall.h"
 #include "runtime/model_options.h"
 #include "runtime/session.h"
@@ -86,6 +85,7 @@ class Run {
       fail(ErrorCode::kExhausted, "--context is {}, --ctx-size holds {}: raise it or lower that",
            flags.context, capacity);
     }
+    require_cache_memory(model_->config(), flags.model.engine, flags.context, "lower --context");
     warn_beyond_training(*model_, flags.context);
     tokens_.resize(static_cast<size_t>(flags.context));
   }
@@ -204,31 +204,30 @@ class Run {
                  {"plans", plans},
                  {"seed", 0},
                  {"complete", !interrupted()}});
-    fmt::print("{}\n", dump(json));
+    put_json(json);
   }
 
   void print_text() const {
-    fmt::print(
-        "Top {} of {} rows, {} positions. Overlap in %, per query head: row picks, column "
+    put("Top {} of {} rows, {} positions. Overlap in %, per query head: row picks, column "
         "reads\n\n    ",
         flags_.budget, flags_.context, overlaps_.front().samples());
     const LayerOverlap& per_head = overlaps_.front();
-    for (int32_t j = 0; j < shape_.n_layers; ++j) fmt::print("{:4}", j);
+    for (int32_t j = 0; j < shape_.n_layers; ++j) put("{:4}", j);
     for (int32_t i = 0; i < shape_.n_layers; ++i) {
-      fmt::print("\n{:4}{:{}}", i, "", 4 * i);
+      put("\n{:4}{:{}}", i, "", 4 * i);
       for (int32_t j = i; j < shape_.n_layers; ++j) {
-        fmt::print("{:4.0f}", 100 * per_head.overlap(i, j));
+        put("{:4.0f}", 100 * per_head.overlap(i, j));
       }
     }
-    fmt::print("\n\nneighbouring layers      q {:.1f} %  kv {:.1f} %  all {:.1f} %\n",
-               100 * neighbour_overlap(overlaps_[0]), 100 * neighbour_overlap(overlaps_[1]),
-               100 * neighbour_overlap(overlaps_[2]));
-    fmt::print("cosine of neighbours     attention {:.3f}  output {:.3f}\n",
-               cosine_mean(&NeighbourCosine::attention), cosine_mean(&NeighbourCosine::output));
+    put("\n\nneighbouring layers      q {:.1f} %  kv {:.1f} %  all {:.1f} %\n",
+        100 * neighbour_overlap(overlaps_[0]), 100 * neighbour_overlap(overlaps_[1]),
+        100 * neighbour_overlap(overlaps_[2]));
+    put("cosine of neighbours     attention {:.3f}  output {:.3f}\n",
+        cosine_mean(&NeighbourCosine::attention), cosine_mean(&NeighbourCosine::output));
     for (const NamedPlan& named : plans_) {
       const PlanRecall recall = recall_of(named.plan, overlaps(named.plan.scope));
-      fmt::print("plan {:19} recall {:.1f} %  attention mass {:.1f} %  (scope {})\n", named.from,
-                 100 * recall.recall, 100 * recall.mass, scope_name(named.plan.scope));
+      put("plan {:19} recall {:.1f} %  attention mass {:.1f} %  (scope {})\n", named.from,
+          100 * recall.recall, 100 * recall.mass, scope_name(named.plan.scope));
     }
   }
 

@@ -10,13 +10,13 @@
 
 #include "base/fail.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/generation.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 
 namespace tidal::cli {
 namespace {
@@ -35,23 +35,37 @@ struct Flags {
   bool ignore_eos = false;
 };
 
-std::vector<int32_t> prompt_tokens(const Flags& flags, const std::string& text,
-                                   const Engine& engine) {
-  if (!flags.tokens_file.empty()) return read_tokens(flags.tokens_file);
-  if (!flags.chat) return engine.encode(text);
+// What the prompt is made of; every source is read once.
+struct Prompt {
+  std::string text;
+  std::vector<int32_t> tokens;  // with --tokens
+};
+
+Prompt read_prompt(const Flags& flags) {
+  Prompt prompt;
+  if (!flags.tokens_file.empty()) {
+    prompt.tokens = parse_tokens(read_text(flags.tokens_file), flags.tokens_file);
+  }
+  if (!flags.file.empty()) prompt.text = read_text(flags.file);
+  prompt.text += flags.prompt.value_or("");
+  return prompt;
+}
+
+std::vector<int32_t> prompt_tokens(const Flags& flags, const Prompt& prompt, const Engine& engine) {
+  if (!flags.tokens_file.empty()) return prompt.tokens;
+  if (!flags.chat) return engine.encode(prompt.text);
   std::vector<Message> messages;
   if (!flags.system_prompt.empty()) messages.push_back({"system", flags.system_prompt});
-  messages.push_back({"user", text});
+  messages.push_back({"user", prompt.text});
   return engine.encode_chat(messages, flags.answer_prefix);
 }
 
 // A token is at least a byte of its text, so this holds any prompt; memory is taken only where the
 // cache is written.
-int64_t cache_for(const Flags& flags, const std::string& text) {
+int64_t cache_for(const Flags& flags, const Prompt& prompt) {
   if (flags.generation.max_tokens < 0) return 0;  // the model's own
-  const size_t most = flags.tokens_file.empty()
-                          ? text.size() + flags.system_prompt.size() + flags.answer_prefix.size()
-                          : read_tokens(flags.tokens_file).size();
+  const size_t most = prompt.tokens.size() + prompt.text.size() + flags.system_prompt.size() +
+                      flags.answer_prefix.size();
   return static_cast<int64_t>(most) + kTemplateTokens + flags.generation.max_tokens;
 }
 
@@ -61,19 +75,20 @@ int generate(Flags& flags) {
     throw UsageError(
         "give the prompt with -p TEXT, -f FILE (both: file, then text) or --tokens FILE");
   }
-  std::string text = flags.file.empty() ? std::string() : read_text(flags.file);
-  text += flags.prompt.value_or("");
+  const Prompt prompt = read_prompt(flags);
 
   const auto loading = Clock::now();
   EngineOptions options = flags.model.engine;
   options.model = model_path(options.model);
   options.threads = thread_count(options.threads);
-  if (options.context_size == 0) options.context_size = cache_for(flags, text);
+  if (options.context_size == 0) options.context_size = cache_for(flags, prompt);
+  std::optional<ProgressBar> bar(std::in_place, "loading the model");
   Engine engine(options);
+  bar.reset();
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
 
   Request request = make_request(flags.generation, flags.model.method);
-  request.prompt = prompt_tokens(flags, text, engine);
+  request.prompt = prompt_tokens(flags, prompt, engine);
   request.ignore_eos = flags.ignore_eos;
   warn_beyond_training(engine, static_cast<int64_t>(request.prompt.size()) +
                                    std::max<int64_t>(0, request.max_tokens));
@@ -84,11 +99,11 @@ int generate(Flags& flags) {
   if (flags.model.json) {
     Json json = completion_json(engine, completion);
     json["timing"]["load_ms"] = load_ms;
-    fmt::print("{}\n", dump(json));
-  } else {
-    fmt::print("\n");
+    put_json(json);
+  } else if (!completion.text.ends_with('\n')) {
+    put("\n");
   }
-  fmt::print(stderr, "{}\n", closing_line(completion));
+  note("{}", closing_line(completion));
   spdlog::info("plan {}", completion.plan);
   if (completion.finish_reason == FinishReason::kError) {
     fail(ErrorCode::kExhausted, "{}", completion.error);

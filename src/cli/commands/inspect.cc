@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
 
+#include "base/quote.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/inputs.h"
@@ -111,7 +111,7 @@ double mib(const Json& bytes) { return bytes.get<double>() / (1 << 20); }
 
 void print(const Json& d) {
   const auto line = [](std::string_view label, const std::string& value) {
-    fmt::print("{:<16} {}\n", label, value);
+    put("{:<16} {}\n", label, printable(value));
   };
   line("model",
        fmt::format("{} ({})", d["name"].get<std::string>(), d["architecture"].get<std::string>()));
@@ -150,18 +150,17 @@ void print(const Json& d) {
 }
 
 int inspect(const Flags& flags) {
-  const auto model =
-      Model::load(model_path(flags.model.engine.model), rope_override(flags.model.engine.rope));
+  const auto model = load_model(flags.model.engine);
   const Json description = describe(flags, *model);
   if (flags.model.json) {
-    fmt::print("{}\n", dump(description));
+    put_json(description);
     return kExitDone;
   }
   print(description);
   if (flags.metadata && model->gguf() != nullptr) {
-    fmt::print("\n");
+    put("\n");
     for (const GgufLine& entry : model->gguf()->describe()) {
-      fmt::print("{:<44} {:<16} {}\n", entry.key, entry.type, entry.value);
+      put("{:<44} {:<16} {}\n", entry.key, entry.type, entry.value);
     }
   }
   return kExitDone;

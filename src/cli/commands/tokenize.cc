@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <charconv>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/fail.h"
+#include "base/quote.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -27,45 +28,42 @@ struct Flags {
 };
 
 // Ids as this command prints them, or a JSON array.
-std::vector<int32_t> parse_ids(std::string text) {
-  for (char& c : text) {
-    if (c == '[' || c == ']' || c == ',') c = ' ';
-  }
+std::vector<int32_t> parse_ids(std::string_view text) {
+  constexpr std::string_view kBetween = "[], \t\r\n\v\f";
   std::vector<int32_t> ids;
-  const char* next = text.c_str();
   for (;;) {
-    while (std::isspace(static_cast<unsigned char>(*next))) ++next;
-    if (*next == '\0') return ids;
-    char* end = nullptr;
-    const long long id = std::strtoll(next, &end, 10);
-    if (end == next || id < 0 || id > INT32_MAX) {
-      const std::string_view word(next, std::min<size_t>(std::strcspn(next, " \t\r\n"), 20));
-      fail(ErrorCode::kInvalidArgument, "'{}' is not a token id, give numbers as tokenize prints",
-           word);
+    text.remove_prefix(std::min(text.find_first_not_of(kBetween), text.size()));
+    if (text.empty()) return ids;
+    const std::string_view word = text.substr(0, text.find_first_of(kBetween));
+    int32_t id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size() || id < 0) {
+      fail(ErrorCode::kInvalidArgument, "{} is not a token id, give numbers as tokenize prints",
+           quote(word, 20));
     }
-    ids.push_back(static_cast<int32_t>(id));
-    next = end;
+    ids.push_back(id);
+    text.remove_prefix(word.size());
   }
 }
 
 int tokenize(const Flags& flags) {
-  const Tokenizer tokenizer = load_tokenizer(*Model::load(model_path(flags.model)));
+  const Tokenizer tokenizer = load_tokenizer(model_path(flags.model, "tokenizer.json"));
   const std::string input = read_text("-");
   if (flags.decode) {
     const std::vector<int32_t> ids = parse_ids(input);
     const std::string text = tokenizer.decode(ids, /*keep_special=*/true);
     if (flags.json) {
-      fmt::print("{}\n", dump(Json{{"text", text}}));
+      put_json({{"text", text}});
     } else {
-      std::fwrite(text.data(), 1, text.size(), stdout);
+      put_text(text);
     }
     return kExitDone;
   }
   const std::vector<TokenId> ids = tokenizer.encode(input, !flags.no_bos, flags.parse_special);
   if (flags.json) {
-    fmt::print("{}\n", dump(Json{{"tokens", ids}, {"count", ids.size()}}));
+    put_json({{"tokens", ids}, {"count", ids.size()}});
   } else {
-    fmt::print("{}\n", fmt::join(ids, " "));
+    put("{}\n", fmt::join(ids, " "));
   }
   return kExitDone;
 }

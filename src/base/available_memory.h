@@ -1,0 +1,16 @@
+// How much memory this process can still fill without the system killing somebody.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace tidal {
+
+// What the machine has free or can free, swap included, within the limits of control groups.
+// UINT64_MAX where the system does not say.
+uint64_t available_memory();
+
+// Throws Error(kExhausted) "WHAT takes N GiB, but …: REMEDY" when that much cannot be filled.
+void require_memory(uint64_t bytes, std::string_view what, std::string_view remedy);
+
+}  // namespace tidal
