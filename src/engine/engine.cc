@@ -115,7 +115,7 @@ class Engine::Impl {
     if (scheduled.empty()) return false;
     mark_started(scheduled);
     const std::span<const float> logits = runtime_.decoder().forward(batch_);
-    for (const Scheduled& part : scheduled) commit(*running_[part.index], part, logits);
+    for (const Scheduled& part : scheduled) commit_or_end(*running_[part.index], part, logits);
     std::erase_if(running_, [](const auto& request) { return !request->sequence.has_value(); });
     return true;
   }
@@ -223,6 +223,16 @@ class Engine::Impl {
     for (const Scheduled& part : scheduled) {
       ActiveRequest& request = *running_[part.index];
       if (request.started == Clock::time_point{}) request.started = Clock::now();
+    }
+  }
+
+  // Whatever goes wrong with one request ends that one: step() throws nothing.
+  void commit_or_end(ActiveRequest& request, const Scheduled& part, std::span<const float> logits) {
+    try {
+      commit(request, part, logits);
+    } catch (const std::exception& error) {
+      request.completion.error = error.what();
+      if (request.sequence.has_value()) finish(request, FinishReason::kError);
     }
   }
 
