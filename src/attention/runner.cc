@@ -58,16 +58,18 @@ void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
   const int64_t length = item.first_position + item.n_rows;
   TIDAL_CHECK(length <= item.kv.length && length <= max_context_);
   AttendItem attend;
+  attend.kind = item.kind;
   attend.q = item.q;
   attend.out = item.out;
   attend.n_queries = item.n_rows;
   attend.n_heads = n_heads_;
   attend.first_position = item.first_position;
   attend.kv = item.kv;
-  if (item.n_rows != 1 || item.method == nullptr) {
+  if (item.method == nullptr) {
     attend_.push_back(attend);
     return;
   }
+  TIDAL_CHECK(item.kind == AttendKind::kStep && item.n_rows == 1, "a method serves one token");
   AttentionState& state = *item.state;
   state.rows_total += length * item.kv.n_kv_heads;
   attend.kv.length = length;

@@ -1,9 +1,9 @@
 // AttentionRunner: one layer's attention for a whole batch, with the Backend's operations.
 //
-// Chunks of several rows attend densely and causally; single decoded rows do what their method
-// says. Each operation is called at most once for all items together (attend twice: before and
-// after the picks are made). Owns the scratch for scores, sized at construction and backed by
-// memory where it is used: run() allocates nothing. One caller at a time.
+// Chunks of a prompt attend densely and causally, and so do steps without a method; a decoded token
+// does what its method says. Each operation is called at most once for all items together (attend
+// twice: before and after the picks are made). Owns the scratch for scores, sized at construction
+// and backed by memory where it is used: run() allocates nothing. One caller at a time.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,14 @@ namespace tidal {
 
 // One sequence's rows of the batch in one layer.
 struct AttentionItem {
+  AttendKind kind = AttendKind::kStep;
   const float* q = nullptr;  // [n_rows, n_heads, head_dim]
   float* out = nullptr;      // [n_rows, n_heads, head_dim]
   int32_t n_rows = 1;
   int64_t first_position = 0;
   KvView kv;                                // already holds the rows' own K and V
-  const AttentionMethod* method = nullptr;  // null: full attention, not counted (prefill,
-                                            // correction); asked only for n_rows == 1
+  const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention, not
+                                            // counted
   AttentionState* state = nullptr;          // the sequence's, when there is a method
 };
 

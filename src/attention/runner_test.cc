@@ -120,6 +120,7 @@ struct Chunk {
       q_[i] = test_value(kPlaneQ, 7, layer, 0, static_cast<int64_t>(i));
     }
     AttentionItem item;
+    item.kind = AttendKind::kChunk;
     item.q = q_.data();
     item.out = out.data();
     item.n_rows = n_rows_;

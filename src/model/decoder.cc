@@ -128,6 +128,7 @@ void Decoder::check_fits(const Batch& batch) const {
                 "cache of {} rows for positions {} + {}", sequence.kv->length(),
                 sequence.first_position, sequence.n_rows);
     TIDAL_CHECK(sequence.kv->length() <= limits_.max_context);
+    TIDAL_CHECK(sequence.kind == AttendKind::kChunk || sequence.n_rows <= kMaxStepQueries);
     n_rows += sequence.n_rows;
     n_logits += logit_rows(sequence);
   }
@@ -163,7 +164,8 @@ void Decoder::point_at_layer(int32_t layer, const Batch& batch) {
                        .n_rows = sequence.n_rows,
                        .first_position = sequence.first_position,
                        .kv = kv});
-    items_.push_back({.q = q_.as<float>() + row * c.q_size(),
+    items_.push_back({.kind = sequence.kind,
+                      .q = q_.as<float>() + row * c.q_size(),
                       .out = attended_.as<float>() + row * c.q_size(),
                       .n_rows = sequence.n_rows,
                       .first_position = sequence.first_position,

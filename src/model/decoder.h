@@ -1,6 +1,8 @@
 // Decoder: the forward pass, written once for every architecture, method and back end.
 //
-// A Batch holds rows (tokens) of several sequences: chunks of a prompt, or single decoded tokens.
+// A Batch holds rows (tokens) of several sequences: chunks of a prompt, and decoded tokens. A row
+// of a prompt has the same bits in a chunk of any size; a decoded token those it has alone, by
+// itself or in a step of several (up to kMaxStepQueries, full attention).
 // forward() appends their K and V to each sequence's cache (which must have been grown by as many
 // rows), attends, and returns logits for the rows that asked. One caller at a time. No allocation
 // once constructed.
@@ -26,8 +28,9 @@ struct BatchSequence {
   SequenceKv* kv = nullptr;  // already grown: its length is first_position + n_rows
   int64_t first_position = 0;
   int32_t n_rows = 0;
+  AttendKind kind = AttendKind::kChunk;
   LogitRows logits = LogitRows::kLast;
-  const AttentionMethod* method = nullptr;  // decoded token (n_rows == 1); null: full attention
+  const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention
   AttentionState* state = nullptr;
 };
 

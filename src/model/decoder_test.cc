@@ -68,13 +68,15 @@ constexpr std::string_view kPlan = "full:0-1 select:2,4 budget:16";
 constexpr std::string_view kPlanWithRest =
     "full:none select:0,2,4 budget:16 scope:all pool:softmax sinks:2 recent:2 own:on rest:16";
 
-TEST_P(DecoderTest, ChunksOfAPromptGiveWhatOneChunkGives) {
+// What makes reuse exact: wherever a prompt is cut, even before its last row.
+TEST_P(DecoderTest, ChunksOfAPromptGiveTheBitsOfOneChunk) {
   const std::vector<int32_t> prompt = tokens(100, 1);
   SequenceKv whole = decoder_.make_sequence();
-  SequenceKv parts = decoder_.make_sequence();
   const std::vector<float> expected = decoder_.run(whole, prompt, 100);
-  const std::vector<float> got = decoder_.run(parts, prompt, 17);
-  EXPECT_LT(max_difference(expected, got), 2e-2);
+  for (const int32_t chunk : {17, 99}) {
+    SequenceKv parts = decoder_.make_sequence();
+    EXPECT_EQ(decoder_.run(parts, prompt, chunk), expected) << "chunks of " << chunk;
+  }
 }
 
 TEST_P(DecoderTest, OneTokenAtATimeGivesWhatAPromptGives) {
@@ -120,6 +122,7 @@ TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
         BatchSequence sequence{.kv = &kv[i],
                                .first_position = kv[i].length() - std::ssize(rows),
                                .n_rows = static_cast<int32_t>(rows.size())};
+        if (i > 0) sequence.kind = AttendKind::kStep;
         if (i > 0) sequence.method = i == 1 ? sparse.get() : full.get();
         if (i > 0) sequence.state = i == 1 ? &sparse_state : &full_state;
         batch.sequences.push_back(sequence);
@@ -130,6 +133,40 @@ TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
     return all;
   };
   EXPECT_EQ(run(true), run(false));
+}
+
+// What makes a verification exact.
+TEST_P(DecoderTest, SeveralTokensInOneStepHaveTheBitsOfOneAtATime) {
+  const std::vector<int32_t> prompt = tokens(246, 17);
+  const std::vector<int32_t> decoded = tokens(kMaxStepQueries, 18);
+  const int32_t last_layer = model_->config().n_layers - 1;
+  const auto full = method("");
+  AttentionState full_state = state(*full);
+  SequenceKv single = decoder_.make_sequence();
+  decoder_.run(single, prompt, 246, LogitRows::kNone);
+  SequenceKv kv = single.fork();
+  std::vector<float> expected;
+  for (const int32_t token : decoded) {
+    const std::vector<float> row = decoder_.step(single, token, full.get(), &full_state);
+    expected.insert(expected.end(), row.begin(), row.end());
+  }
+  for (const int32_t n : {1, 2, 5, kMaxStepQueries}) {
+    kv.truncate(246);
+    ASSERT_TRUE(kv.grow(n));
+    Batch batch;
+    batch.tokens.assign(decoded.begin(), decoded.begin() + n);
+    batch.sequences.push_back({.kv = &kv,
+                               .first_position = 246,
+                               .n_rows = n,
+                               .kind = AttendKind::kStep,
+                               .logits = LogitRows::kAll});
+    const std::span<const float> got = decoder_.decoder().forward(batch);
+    const std::vector<float> rows(got.begin(), got.end());
+    const auto n_logits = static_cast<ptrdiff_t>(n) * model_->config().vocab_size;
+    EXPECT_EQ(rows, std::vector<float>(expected.begin(), expected.begin() + n_logits)) << n;
+    EXPECT_EQ(cache_rows(kv, last_layer, 246, 246 + n),
+              cache_rows(single, last_layer, 246, 246 + n));
+  }
 }
 
 TEST_P(DecoderTest, RollingBackAndRedoingGivesTheSameBits) {
@@ -254,11 +291,13 @@ TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
     batch.sequences[0] = {.kv = &decoding,
                           .first_position = decoding.length() - 1,
                           .n_rows = 1,
+                          .kind = AttendKind::kStep,
                           .method = sparse.get(),
                           .state = &sparse_state};
     batch.sequences[1] = {.kv = &resting,
                           .first_position = resting.length() - 1,
                           .n_rows = 1,
+                          .kind = AttendKind::kStep,
                           .method = with_rest.get(),
                           .state = &rest_state};
     batch.sequences[2] = {
@@ -273,8 +312,10 @@ TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Settings, DecoderTest,
                          testing::Values(Setting{"reference", "deep", DType::kF32},
+                                         Setting{"reference", "deep", DType::kBF16},
                                          Setting{"cpu", "deep", DType::kF32},
                                          Setting{"cpu", "deep", DType::kF16},
+                                         Setting{"cpu", "deep", DType::kBF16},
                                          Setting{"cpu", "smollm2-135m", DType::kF16},
                                          Setting{"cpu", "smollm2-135m", DType::kQ8_0}),
                          [](const auto& test) {

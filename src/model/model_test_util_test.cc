@@ -102,8 +102,12 @@ std::vector<float> TestDecoder::step(SequenceKv& kv, int32_t token, const Attent
                                      AttentionState* state) {
   Batch batch;
   batch.tokens = {token};
-  batch.sequences.push_back(
-      {.kv = &kv, .first_position = kv.length(), .n_rows = 1, .method = method, .state = state});
+  batch.sequences.push_back({.kv = &kv,
+                             .first_position = kv.length(),
+                             .n_rows = 1,
+                             .kind = AttendKind::kStep,
+                             .method = method,
+                             .state = state});
   EXPECT_TRUE(kv.grow(1));
   const std::span<const float> got = decoder_.forward(batch);
   return {got.begin(), got.end()};

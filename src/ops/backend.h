@@ -8,7 +8,7 @@
 // Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
 // rows or items of the call, nor on the number of threads. Reductions are split by position.
 // Reading every row through a Selection gives the bits of reading all rows without one. Attention
-// of one query and of a chunk may round differently (two kernels); chunks of any size agree.
+// has two kernels, which may round differently; the caller says which (AttendKind).
 #pragma once
 
 #include <cstdint>
@@ -44,17 +44,24 @@ struct AppendItem {
   KvView kv;                   // length already covers them
 };
 
+enum class AttendKind : uint8_t {
+  kStep,   // decoded tokens, 1 to kMaxStepQueries: the bits of one at a time, each row loaded once
+  kChunk,  // rows of a prompt, any number: the bits of the row in a chunk of any size
+};
+inline constexpr int32_t kMaxStepQueries = 16;
+
 // Causal attention of n_queries consecutive positions of one sequence: the query at position p
 // reads rows 0..p, scaled by 1 / sqrt(head_dim).
 struct AttendItem {
+  AttendKind kind = AttendKind::kStep;
   const float* q = nullptr;  // [n_queries, n_heads, head_dim]
   float* out = nullptr;      // [n_queries, n_heads, head_dim]
   int32_t n_queries = 1;
   int32_t n_heads = 0;
   int64_t first_position = 0;  // of query 0
   KvView kv;
-  const Selection* selection = nullptr;  // rows to read, for n_queries == 1; null: all up to p
-  float* scores = nullptr;       // null, or [n_heads, first_position + 1] for n_queries == 1
+  const Selection* selection = nullptr;  // rows to read, for a step of one query; null: all up to p
+  float* scores = nullptr;       // null, or [n_heads, first_position + 1] for a step of one query
                                  // without a selection: the scaled products q·k
   float* log_sum_exp = nullptr;  // null, or [n_queries, n_heads] over the rows read
   RowsRead* rows = nullptr;      // null, or added to
@@ -146,7 +153,7 @@ struct TopKItem {
 
 // The largest shapes the operations will be asked for.
 struct BackendLimits {
-  int64_t max_rows = 1;       // rows of x in matmul and friends
+  int64_t max_rows = 1;       // rows of x in matmul and friends, queries of all items of a call
   int64_t max_features = 0;   // widest input of matmul
   int64_t max_context = 0;    // longest KvView
   int32_t max_sequences = 1;  // items in a call

@@ -8,9 +8,9 @@ namespace {
 
 constexpr AttentionShape kShape{9, 3, 64, DType::kF16, DType::kF16};
 constexpr int64_t kContext = 1500;
-constexpr int32_t kSequences = 4;
+constexpr int32_t kSequences = 5;
 constexpr int64_t kChunk = 24;
-constexpr int64_t kRows = kSequences + kChunk;
+constexpr int64_t kRows = 3 + kMaxStepQueries + kChunk;
 
 template <typename Operation>
 int64_t allocations(Operation&& operation) {
@@ -84,13 +84,17 @@ TEST_P(AllocationTest, AttentionOperations) {
                   .kv = cache_.view(),
                   .log_sum_exp = sums.data(),
                   .rows = &rows};
-  std::vector<AttendItem> items(4, item);
+  std::vector<AttendItem> items(5, item);
   items[0].scores = scores.data();
   items[1].selection = &per_head.get();
   items[2].selection = &shared.get();
-  items[3].n_queries = kChunk;
-  items[3].first_position = kContext - kChunk;
-  for (size_t i = 1; i < items.size(); ++i) items[i].out += i * 576;
+  items[3].n_queries = kMaxStepQueries;
+  items[3].first_position = kContext - kMaxStepQueries;
+  items[4].kind = AttendKind::kChunk;
+  items[4].n_queries = kChunk;
+  items[4].first_position = kContext - kChunk;
+  for (size_t i = 1; i < 4; ++i) items[i].out += i * 576;
+  items[4].out += (3 + kMaxStepQueries) * 576;
   const AppendItem append{.k = q_.data(),
                           .v = q_.data() + kChunk * 192,
                           .n_rows = kChunk,

@@ -5,29 +5,44 @@
 namespace tidal::test {
 namespace {
 
+using enum AttendKind;
+
 constexpr double kTolerance = 5e-5;
 constexpr int64_t kLengths[] = {1, 15, 16, 17, 64, 511, 513, 2000};
 
 // One item of a call with all it may return, and memory for that.
 struct Query {
   const TestCache* cache;
+  AttendKind kind;
   int64_t first_position;
   int32_t n_queries;
   Floats q, out, scores, log_sum_exp;
   RowsRead rows{.k = 7, .v = 11};  // added to, not set
 
-  Query(const TestCache& test_cache, int64_t position, int32_t queries, uint32_t seed)
-      : cache(&test_cache), first_position(position), n_queries(queries) {
+  Query(const TestCache& test_cache, AttendKind its_kind, int64_t position, int32_t queries,
+        uint32_t seed)
+      : cache(&test_cache), kind(its_kind), first_position(position), n_queries(queries) {
     const AttentionShape& shape = cache->shape();
     const auto n = static_cast<size_t>(queries);
     q = random_normal(n * static_cast<size_t>(shape.q_width()), seed);
     out.assign(q.size(), NAN);
     log_sum_exp.assign(n * static_cast<size_t>(shape.n_heads), NAN);
-    if (queries == 1) scores.assign(static_cast<size_t>(shape.n_heads * (position + 1)), NAN);
+    if (kind == kStep && queries == 1) {
+      scores.assign(static_cast<size_t>(shape.n_heads * (position + 1)), NAN);
+    }
+  }
+
+  // Queries [begin, begin + n) of it as an item of their own.
+  Query part(int32_t begin, int32_t n) const {
+    Query result(*cache, kind, first_position + begin, n, 0);
+    const int64_t width = cache->shape().q_width();
+    std::copy_n(q.begin() + begin * width, n * width, result.q.begin());
+    return result;
   }
 
   AttendItem item() {
-    return {.q = q.data(),
+    return {.kind = kind,
+            .q = q.data(),
             .out = out.data(),
             .n_queries = n_queries,
             .n_heads = cache->shape().n_heads,
@@ -49,6 +64,18 @@ void expect_same_bits(const Query& a, const Query& b) {
   EXPECT_SAME_BITS(a.out, b.out);
   EXPECT_SAME_BITS(a.scores, b.scores);
   EXPECT_SAME_BITS(a.log_sum_exp, b.log_sum_exp);
+}
+
+// That queries [begin, ...) of `whole` are those of `part`.
+void expect_part(const Query& whole, int32_t begin, const Query& part) {
+  const AttentionShape& shape = whole.cache->shape();
+  const auto out = std::span(whole.out).subspan(static_cast<size_t>(begin * shape.q_width()));
+  const auto sums =
+      std::span(whole.log_sum_exp).subspan(static_cast<size_t>(begin * shape.n_heads));
+  ASSERT_SAME_BITS(part.out, out.first(part.out.size()))
+      << describe(shape) << ", query " << begin << " of " << whole.n_queries << " from "
+      << whole.first_position;
+  ASSERT_SAME_BITS(part.log_sum_exp, sums.first(part.log_sum_exp.size()));
 }
 
 void expect_naive(const Query& query) {
@@ -83,7 +110,8 @@ TEST_P(AttendTest, EqualsTheDefinition) {
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n));
     std::vector<Query> queries;
-    for (const TestCache& cache : caches) queries.emplace_back(cache, cache.length() - 1, 1, 1);
+    for (const TestCache& cache : caches)
+      queries.emplace_back(cache, kStep, cache.length() - 1, 1, 1);
     attend(*backend, queries);
     for (const Query& query : queries) {
       expect_naive(query);
@@ -98,7 +126,7 @@ TEST_P(AttendTest, LooksNoFurtherThanItsPosition) {
   for (const AttentionShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 600));
     TestCache cache(shape, 600, 1);
-    std::vector<Query> queries = {Query(cache, 530, 1, 2)};
+    std::vector<Query> queries = {Query(cache, kStep, 530, 1, 2)};
     for (int64_t p = 531; p < 600; ++p) {
       for (int32_t head = 0; head < shape.n_kv_heads; ++head) cache.set(p, head, NAN);
     }
@@ -121,7 +149,7 @@ TEST_P(AttendTest, ChunksAreCausal) {
                             {505, 17},
                             {520, 40}}) {
       const TestCache cache(shape, first + n, static_cast<uint32_t>(first));
-      std::vector<Query> queries = {Query(cache, first, n, 3)};
+      std::vector<Query> queries = {Query(cache, kChunk, first, n, 3)};
       attend(*backend, queries);
       expect_naive(queries[0]);
       // A row may serve several queries of a chunk at once, or be read again for each.
@@ -135,29 +163,72 @@ TEST_P(AttendTest, ChunksAreCausal) {
   }
 }
 
-// A single query may take another kernel than a chunk, with other rounding; chunks of any size
-// agree.
 TEST_P(AttendTest, AQueryOfAChunkHasTheBitsItHasInAnyOther) {
   for (const AttentionShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, 40));
     const TestCache cache(shape, 540, 4);
     for (auto [first, n] : {std::pair{0, 40}, {250, 20}, {500, 40}}) {
-      std::vector<Query> chunk = {Query(cache, first, n, 5)};
+      std::vector<Query> chunk = {Query(cache, kChunk, first, n, 5)};
       attend(*backend, chunk);
-      for (int32_t i = 0; i + 1 < n; ++i) {
-        std::vector<Query> pair = {Query(cache, first + i, 2, 5)};
-        const int64_t width = shape.q_width();
-        const auto begin = chunk[0].q.begin() + i * width;
-        pair[0].q.assign(begin, begin + 2 * width);
-        attend(*backend, pair);
-        const auto out = std::span(chunk[0].out).subspan(static_cast<size_t>(i * width));
-        const auto sums =
-            std::span(chunk[0].log_sum_exp).subspan(static_cast<size_t>(i * shape.n_heads));
-        EXPECT_SAME_BITS(pair[0].out, out.first(pair[0].out.size()));
-        EXPECT_SAME_BITS(pair[0].log_sum_exp, sums.first(pair[0].log_sum_exp.size()));
-        ASSERT_FALSE(HasFailure())
-            << describe(shape) << ", query " << i << " of " << n << " from " << first;
+      for (int32_t size : {1, 2}) {
+        for (int32_t i = 0; i + size <= n; ++i) {
+          std::vector<Query> part = {chunk[0].part(i, size)};
+          attend(*backend, part);
+          expect_part(chunk[0], i, part[0]);
+          if (HasFatalFailure()) return;
+        }
       }
+    }
+  }
+}
+
+// From the first row on, across pages and, in the cpu back end, chunks of the cache.
+TEST_P(AttendTest, AStepHasTheBitsOfItsQueriesOneByOne) {
+  for (const AttentionShape& shape : attention_shapes()) {
+    const auto backend = make(limits_for(shape, 560, 1, kMaxStepQueries));
+    for (int64_t first : {0, 13, 248, 511}) {
+      const TestCache cache(shape, first + kMaxStepQueries, static_cast<uint32_t>(first));
+      const Query all(cache, kStep, first, kMaxStepQueries, 6);
+      std::vector<Query> single;
+      for (int32_t i = 0; i < kMaxStepQueries; ++i) {
+        std::vector<Query> alone = {all.part(i, 1)};
+        attend(*backend, alone);
+        single.push_back(std::move(alone[0]));
+      }
+      expect_naive(single.back());
+      for (int32_t n = 1; n <= kMaxStepQueries; ++n) {
+        std::vector<Query> step = {all.part(0, n)};
+        attend(*backend, step);
+        for (int32_t i = 0; i < n; ++i) {
+          expect_part(step[0], i, single[static_cast<size_t>(i)]);
+          if (HasFatalFailure()) return;
+        }
+        // Each row is loaded once for all of them.
+        EXPECT_EQ(step[0].rows.k - 7, (first + n) * shape.n_kv_heads);
+        EXPECT_EQ(step[0].rows.v - 11, (first + n) * shape.n_kv_heads);
+      }
+    }
+  }
+}
+
+// Even if they hold no numbers.
+TEST_P(AttendTest, RowsOfAStepAreNothingToEarlierQueries) {
+  for (const AttentionShape& shape : attention_shapes()) {
+    const auto backend = make(limits_for(shape, 560, 1, kMaxStepQueries));
+    for (int64_t first : {0, 250, 500}) {
+      constexpr int32_t kQueries = 9;
+      TestCache cache(shape, first + kQueries, static_cast<uint32_t>(first));
+      std::vector<Query> before = {Query(cache, kStep, first, kQueries, 7)};
+      attend(*backend, before);
+      for (int64_t p = first + 4; p < first + kQueries; ++p) {
+        for (int32_t head = 0; head < shape.n_kv_heads; ++head) cache.set(p, head, NAN);
+      }
+      std::vector<Query> after = {Query(cache, kStep, first, kQueries, 7)};
+      attend(*backend, after);
+      const auto n = static_cast<size_t>(4 * shape.q_width());
+      EXPECT_SAME_BITS(std::span(after[0].out).first(n), std::span(before[0].out).first(n))
+          << describe(shape) << ", from " << first;
+      EXPECT_TRUE(std::isnan(after[0].out[n])) << describe(shape) << ", from " << first;
     }
   }
 }
@@ -167,9 +238,10 @@ std::vector<Query> mixed_call(const std::vector<TestCache>& caches) {
   for (const TestCache& cache : caches) {
     const int64_t n = cache.length();
     const auto seed = static_cast<uint32_t>(n);
-    queries.emplace_back(cache, n - 1, 1, seed);
-    queries.emplace_back(cache, n / 2, static_cast<int32_t>(std::min<int64_t>(n - n / 2, 9)), seed);
-    queries.back().scores.clear();
+    const auto several = [&](int64_t most) { return static_cast<int32_t>(std::min(n, most)); };
+    queries.emplace_back(cache, kStep, n - 1, 1, seed);
+    queries.emplace_back(cache, kChunk, n / 2, std::min(several(n - n / 2), 9), seed);
+    queries.emplace_back(cache, kStep, n - several(5), several(5), seed);
   }
   return queries;
 }
@@ -178,7 +250,7 @@ TEST_P(AttendTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
   for (const AttentionShape& shape : attention_shapes()) {
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n) + 1);
-    const auto n_items = static_cast<int32_t>(2 * caches.size());
+    const auto n_items = static_cast<int32_t>(3 * caches.size());
     const BackendLimits limits = limits_for(shape, 2000, n_items, 9 * n_items);
     std::vector<Query> alone = mixed_call(caches);
     const auto single = make(limits, 1);
@@ -203,9 +275,9 @@ TEST_P(AttendTest, WhatItReturnsBesidesDoesNotChangeTheOutput) {
   for (const AttentionShape& shape : attention_shapes()) {
     const TestCache cache(shape, 700, 6);
     const auto backend = make(limits_for(shape, 700));
-    std::vector<Query> full = {Query(cache, 699, 1, 7)};
+    std::vector<Query> full = {Query(cache, kStep, 699, 1, 7)};
     attend(*backend, full);
-    Query bare(cache, 699, 1, 7);
+    Query bare(cache, kStep, 699, 1, 7);
     AttendItem item = bare.item();
     item.scores = item.log_sum_exp = nullptr;
     item.rows = nullptr;
@@ -225,7 +297,7 @@ TEST_P(AttendTest, StaysFiniteForExtremeScores) {
         for (int64_t p = 0; p < kLength; ++p) cache.set_k(p, head, p == kPeak ? 1.0f : others);
       }
       for (float size : {1e4f, -1e4f}) {
-        std::vector<Query> query = {Query(cache, kLength - 1, 1, 9)};
+        std::vector<Query> query = {Query(cache, kStep, kLength - 1, 1, 9)};
         const float element = size / std::sqrt(static_cast<float>(shape.head_dim));
         std::fill(query[0].q.begin(), query[0].q.end(), element);
         attend(*backend, query);

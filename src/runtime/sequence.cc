@@ -108,6 +108,7 @@ bool Sequence::schedule(const Work& work, Batch& batch) {
   batch.sequences.push_back({.kv = &kv_,
                              .first_position = first,
                              .n_rows = work.n_rows,
+                             .kind = by_method ? AttendKind::kStep : AttendKind::kChunk,
                              .logits = work.last ? LogitRows::kLast : LogitRows::kNone,
                              .method = by_method ? method_.get() : nullptr,
                              .state = by_method ? &state_ : nullptr});

@@ -70,6 +70,7 @@ class Reference {
     batch.sequences.push_back({.kv = &kv_,
                                .first_position = first,
                                .n_rows = static_cast<int32_t>(tokens.size()),
+                               .kind = by_method ? AttendKind::kStep : AttendKind::kChunk,
                                .method = by_method ? method_.get() : nullptr,
                                .state = by_method ? &state_ : nullptr});
     return copy(decoder_.forward(batch));

@@ -74,7 +74,10 @@ void attend_head(const AttendItem& item, int32_t query, int32_t head, Workspace&
 void check_shapes(const AttendItem& item) {
   TIDAL_CHECK(item.n_heads % item.kv.n_kv_heads == 0);
   TIDAL_CHECK(item.first_position + item.n_queries <= item.kv.length);
-  TIDAL_CHECK(item.n_queries == 1 || (item.selection == nullptr && item.scores == nullptr));
+  const bool one = item.kind == AttendKind::kStep && item.n_queries == 1;
+  TIDAL_CHECK(item.n_queries >= 1);
+  TIDAL_CHECK(item.kind == AttendKind::kChunk || item.n_queries <= kMaxStepQueries);
+  TIDAL_CHECK(one || (item.selection == nullptr && item.scores == nullptr));
   TIDAL_CHECK(item.selection == nullptr || item.scores == nullptr);
 }
 
@@ -104,10 +107,12 @@ void attend(const AttendItem& item, Workspace& workspace) {
   const int32_t group = item.n_heads / item.kv.n_kv_heads;
   workspace.row.resize(static_cast<size_t>(item.kv.head_dim));
   RowsRead read;
-  for (int32_t query = 0; query < item.n_queries; ++query) {
-    for (int32_t head = 0; head < item.n_heads; ++head) {
-      if (head % group == 0) workspace.loaded.assign(static_cast<size_t>(item.kv.length), 0);
-      attend_head(item, query, head, workspace, read);
+  for (int32_t kv_head = 0; kv_head < item.kv.n_kv_heads; ++kv_head) {
+    workspace.loaded.assign(static_cast<size_t>(item.kv.length), 0);
+    for (int32_t query = 0; query < item.n_queries; ++query) {
+      for (int32_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        attend_head(item, query, head, workspace, read);
+      }
     }
   }
   if (item.rows != nullptr) *item.rows += read;

@@ -15,8 +15,12 @@ void check(const AttendItem& item) {
               item.n_heads, item.kv.n_kv_heads);
   TIDAL_CHECK(item.kv.head_dim > 0 && item.kv.head_dim % 8 == 0);
   TIDAL_CHECK(item.first_position + item.n_queries <= item.kv.length);
-  TIDAL_CHECK(item.n_queries == 1 || item.selection == nullptr, "a selection serves one query");
-  TIDAL_CHECK(item.scores == nullptr || (item.n_queries == 1 && item.selection == nullptr));
+  if (item.kind == AttendKind::kStep) {
+    TIDAL_CHECK(item.n_queries <= kMaxStepQueries, "a step of {} queries", item.n_queries);
+  }
+  const bool one = item.kind == AttendKind::kStep && item.n_queries == 1;
+  TIDAL_CHECK(one || item.selection == nullptr, "a selection serves one query");
+  TIDAL_CHECK(item.scores == nullptr || (one && item.selection == nullptr));
 }
 
 }  // namespace
@@ -27,7 +31,7 @@ void attend(ThreadPool& pool, AttentionScratch& scratch, std::span<const AttendI
   size_t n_decode = 0;
   for (const AttendItem& item : items) {
     check(item);
-    if (item.n_queries == 1) {
+    if (item.kind == AttendKind::kStep) {
       decode[n_decode++] = &item;
     } else {
       attend_prefill(pool, scratch, item);

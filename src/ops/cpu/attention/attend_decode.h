@@ -1,5 +1,6 @@
-// Attention of single queries, over all rows or a selection: bound by memory bandwidth, or by
-// multiply-adds where 512-bit ones take two cycles.
+// Attention of a step: of one query over all rows or a selection, or of some over all. Bound by
+// memory bandwidth, or by multiply-adds where 512-bit ones take two cycles or several queries share
+// the rows.
 //
 // Measured on two Zen 4 threads that read 35 GB/s (AVX-512; share of that by the bytes of K and V,
 // 100,000 rows, f16): all rows, 86 % for 32/8 heads of 128, 90 % for 9/3 heads of 64. 1,024
@@ -17,7 +18,7 @@
 
 namespace tidal::cpu {
 
-// Items with n_queries == 1 only.
+// Items of kind kStep.
 void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
                    std::span<const AttendItem* const> items);
 

@@ -1,4 +1,4 @@
-// Causal attention of several consecutive queries: bound by arithmetic. Measured on one Zen 5 core
+// Causal attention of a chunk of a prompt: bound by arithmetic. Measured on one Zen 5 core
 // (AVX-512): 512 queries from position 3,584 run at 150 to 178 GFLOP/s, from 0 at 140; AVX2 at 80.
 //
 // Never holds more than a tile of 64 keys by 64 columns of scores. Keys are walked in segments of
@@ -16,7 +16,7 @@ inline constexpr int kPrefillKeys = 64;     // keys converted to float at a time
 inline constexpr int kPrefillColumns = 64;  // (query, head) pairs of a panel
 inline constexpr int64_t kSegmentKeys = 1024;
 
-// An item with n_queries > 1.
+// An item of kind kChunk.
 void attend_prefill(ThreadPool& pool, AttentionScratch& scratch, const AttendItem& item);
 
 void reserve_prefill(AttentionScratch& scratch, const BackendLimits& limits, int n_threads);

@@ -18,6 +18,7 @@
 namespace tidal::cpu {
 namespace {
 
+using enum AttendKind;
 using Floats = std::vector<float>;
 
 Floats random_floats(size_t n, uint32_t seed) {
@@ -59,11 +60,12 @@ struct Result {
   bool operator==(const Result&) const = default;
 };
 
-AttendItem make_item(const LongCache& cache, const Floats& q, int64_t first, int32_t n,
-                     Result& result) {
+AttendItem make_item(AttendKind kind, const LongCache& cache, const Floats& q, int64_t first,
+                     int32_t n, Result& result) {
   result.out.assign(static_cast<size_t>(n * kWidth), NAN);
   result.log_sum_exp.assign(static_cast<size_t>(n * kHeads), NAN);
-  return {.q = q.data(),
+  return {.kind = kind,
+          .q = q.data(),
           .out = result.out.data(),
           .n_queries = n,
           .n_heads = kHeads,
@@ -72,12 +74,12 @@ AttendItem make_item(const LongCache& cache, const Floats& q, int64_t first, int
           .log_sum_exp = result.log_sum_exp.data()};
 }
 
-Result attend_once(int n_threads, const LongCache& cache, const Floats& q, int64_t first,
-                   int32_t n) {
+Result attend_once(AttendKind kind, int n_threads, const LongCache& cache, const Floats& q,
+                   int64_t first, int32_t n) {
   ThreadPool pool(n_threads);
   AttentionScratch scratch;
   Result result;
-  const AttendItem item = make_item(cache, q, first, n, result);
+  const AttendItem item = make_item(kind, cache, q, first, n, result);
   attend(pool, scratch, {&item, 1});
   return result;
 }
@@ -91,22 +93,22 @@ TEST_F(AttentionKernels, AChunkOverManySegmentsHasTheSameBitsHoweverThreadsShare
   constexpr int64_t kLength = 5 * kSegmentKeys + 77;
   const LongCache cache(kLength);
   const Floats q = random_floats(90 * kWidth, 3);
-  for (int32_t n : {2, 3, 90}) {
-    const Result alone = attend_once(1, cache, q, kLength - n, n);
-    EXPECT_EQ(alone, attend_once(2, cache, q, kLength - n, n));
-    EXPECT_EQ(alone, attend_once(7, cache, q, kLength - n, n));
+  for (int32_t n : {1, 2, 3, 90}) {
+    const Result alone = attend_once(kChunk, 1, cache, q, kLength - n, n);
+    EXPECT_EQ(alone, attend_once(kChunk, 2, cache, q, kLength - n, n));
+    EXPECT_EQ(alone, attend_once(kChunk, 7, cache, q, kLength - n, n));
   }
 }
 
-TEST_F(AttentionKernels, ChunksAndSingleQueriesAgree) {
+TEST_F(AttentionKernels, ChunksAndStepsAgree) {
   constexpr int64_t kLength = 3 * kSegmentKeys + 5;
   constexpr int32_t kQueries = 12;
   const LongCache cache(kLength);
   const Floats q = random_floats(kQueries * kWidth, 4);
-  const Result chunk = attend_once(3, cache, q, kLength - kQueries, kQueries);
+  const Result chunk = attend_once(kChunk, 3, cache, q, kLength - kQueries, kQueries);
   for (int32_t i = 0; i < kQueries; ++i) {
     const Floats row(q.begin() + i * kWidth, q.begin() + (i + 1) * kWidth);
-    const Result single = attend_once(3, cache, row, kLength - kQueries + i, 1);
+    const Result single = attend_once(kStep, 3, cache, row, kLength - kQueries + i, 1);
     for (size_t j = 0; j < kWidth; ++j) {
       ASSERT_NEAR(single.out[j], chunk.out[static_cast<size_t>(i) * kWidth + j], 2e-6);
     }
@@ -117,23 +119,27 @@ TEST_F(AttentionKernels, ChunksAndSingleQueriesAgree) {
   }
 }
 
-TEST_F(AttentionKernels, SingleQueriesHaveTheSameBitsInWavesAndCutByHeads) {
+TEST_F(AttentionKernels, StepsHaveTheSameBitsInWavesAndCutByHeads) {
   AttentionScratch scratch;
   const int64_t length = scratch.wave_rows() / 2 - 3;  // three do not fit into a wave
   const LongCache cache(length);
   const LongCache little(kChunkRows + 9);  // so little work that chunks are cut by KV heads
-  const Floats q = random_floats(kWidth, 5);
   ThreadPool pool(5);
-  std::vector<Result> results(4);
-  std::vector<AttendItem> items;
-  for (size_t i = 0; i < 3; ++i) items.push_back(make_item(cache, q, length - 1, 1, results[i]));
-  items.push_back(make_item(little, q, kChunkRows, 1, results[3]));
-  attend(pool, scratch, items);
-  EXPECT_EQ(results[0], attend_once(1, cache, q, length - 1, 1));
-  EXPECT_EQ(results[0], results[1]);
-  EXPECT_EQ(results[0], results[2]);
-  EXPECT_EQ(results[3], attend_once(1, little, q, kChunkRows, 1));
-  EXPECT_EQ(results[3], attend_once(8, little, q, kChunkRows, 1));
+  for (int32_t n : {1, 4}) {
+    const Floats q = random_floats(static_cast<size_t>(n * kWidth), 5);
+    std::vector<Result> results(4);
+    std::vector<AttendItem> items;
+    for (size_t i = 0; i < 3; ++i) {
+      items.push_back(make_item(kStep, cache, q, length - n, n, results[i]));
+    }
+    items.push_back(make_item(kStep, little, q, kChunkRows, n, results[3]));
+    attend(pool, scratch, items);
+    EXPECT_EQ(results[0], attend_once(kStep, 1, cache, q, length - n, n));
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+    EXPECT_EQ(results[3], attend_once(kStep, 1, little, q, kChunkRows, n));
+    EXPECT_EQ(results[3], attend_once(kStep, 8, little, q, kChunkRows, n));
+  }
 }
 
 TEST_F(AttentionKernels, TopKOfManyChunksIsTheSortedOne) {
@@ -200,7 +206,8 @@ TEST_F(AttentionKernels, NoCallWithinTheLimitsAllocates) {
                             counts.data() + i * kHeads, nullptr});
       score_items.push_back(
           {.q = q.data() + i * kWidth, .n_heads = kHeads, .kv = cache.view, .scores = s});
-      full.push_back(make_item(cache, q, kLength - 1, 1, results[static_cast<size_t>(i)]));
+      full.push_back(make_item(kStep, cache, q, kLength - kMaxStepQueries, kMaxStepQueries,
+                               results[static_cast<size_t>(i)]));
     }
     for (size_t i = 0; i < kSequences; ++i) {
       top_k_items.push_back({.scores = score_items[i].scores,
@@ -211,11 +218,11 @@ TEST_F(AttentionKernels, NoCallWithinTheLimitsAllocates) {
                              .budget = 900,
                              .n_rows = kLength,
                              .selection = &selections[i]});
-      sparse.push_back(make_item(cache, q, kLength - 1, 1, results[kSequences + i]));
+      sparse.push_back(make_item(kStep, cache, q, kLength - 1, 1, results[kSequences + i]));
       sparse.back().selection = &selections[i];
     }
     Result chunk;
-    const AttendItem prefill = make_item(cache, q, kLength - 64, 64, chunk);
+    const AttendItem prefill = make_item(kChunk, cache, q, kLength - 64, 64, chunk);
     score(pool, scratch, score_items);
     top_k(pool, scratch, top_k_items);
     attend(pool, scratch, sparse);

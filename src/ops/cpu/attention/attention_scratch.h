@@ -15,10 +15,11 @@
 namespace tidal::cpu {
 
 enum class Area : uint8_t {
-  kItems,       // the single-query items of a call
+  kItems,       // the step items of a call
   kPlans,       // per item: how it is cut into tasks
   kTasks,       // per task, where the plan alone does not tell
   kWalks,       // per item and KV head: the rows it reads
+  kQueries,     // of the items with several, side by side for each KV head
   kUnion,       // rows read by the query heads of one KV head
   kMembers,     // which head reads which of them
   kWorker,      // per worker: one chunk's scores, or one prefill tile

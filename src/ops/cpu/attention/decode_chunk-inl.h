@@ -1,4 +1,4 @@
-// The scaled products of a chunk of rows with all query heads: include once per target.
+// The scaled products of a chunk of rows with all queries and heads: include once per target.
 #if defined(TIDAL_OPS_CPU_DECODE_CHUNK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TIDAL_OPS_CPU_DECODE_CHUNK_INL_H_
 #undef TIDAL_OPS_CPU_DECODE_CHUNK_INL_H_
@@ -93,18 +93,18 @@ template <typename T>
 HWY_INLINE int64_t score_rows(const ChunkTask& task, const Lookahead& lookahead) {
   const AttendItem& item = *task.item;
   const int head_dim = item.kv.head_dim;
-  const int group = item.n_heads / item.kv.n_kv_heads;
+  const int columns = task.columns();
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const size_t head_bytes = packed_bytes<T>(head_dim);
-  for_head_tiles(group, [&](auto tile, int first) HWY_ATTR {
+  for_head_tiles(columns, [&](auto tile, int first) HWY_ATTR {
     for (int row = 0; row < task.n_padded(); row += kDotRows) {
       for (int kv_head = task.first_kv_head; kv_head < task.end_kv_head; ++kv_head) {
-        const int64_t h = kv_head * group + first;
+        const int64_t c = kv_head * columns + first;
         const int head = kv_head - task.first_kv_head;
         dot_rows<T, decltype(tile)::value>(
-            item.q + h * head_dim, head_dim, lookahead.k_rows() + row, head * head_bytes,
+            task.q + c * head_dim, head_dim, lookahead.k_rows() + row, head * head_bytes,
             first == 0 ? lookahead.from(row, kDotRows, head) : Ahead(), scale,
-            task.scores + h * kChunkRows + row, kChunkRows);
+            task.scores + c * kChunkRows + row, kChunkRows);
       }
     }
   });

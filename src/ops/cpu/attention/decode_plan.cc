@@ -37,6 +37,10 @@ int64_t union_capacity(const AttendItem& item, int32_t kv_head) {
   return std::min(n, item.first_position + 1);
 }
 
+int64_t query_floats(const AttendItem& item) {
+  return int64_t{all_columns_of(item)} * item.kv.head_dim;
+}
+
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 constexpr int32_t kEndOfList = std::numeric_limits<int32_t>::max();
@@ -126,10 +130,38 @@ void build_unions(ThreadPool& pool, AttentionScratch& scratch, std::span<DecodeP
   });
 }
 
+// Puts the queries of items with several side by side for each KV head.
+void place_queries(ThreadPool& pool, AttentionScratch& scratch, std::span<DecodePlan> plans) {
+  int64_t n_floats = 0;
+  for (const DecodePlan& plan : plans) {
+    if (plan.item->n_queries > 1) n_floats += query_floats(*plan.item);
+  }
+  if (n_floats == 0) return;
+  float* out = scratch.get<float>(Area::kQueries, n_floats);
+  for (DecodePlan& plan : plans) {
+    if (plan.item->n_queries == 1) continue;
+    plan.placed_q = out;
+    out += query_floats(*plan.item);
+  }
+  pool.run(std::ssize(plans), [&](int64_t i, int) {
+    const DecodePlan& plan = plans[static_cast<size_t>(i)];
+    if (plan.placed_q == nullptr) return;
+    const AttendItem& item = *plan.item;
+    const int32_t n_kv_heads = item.kv.n_kv_heads;
+    const int64_t width = int64_t{item.n_heads / n_kv_heads} * item.kv.head_dim;
+    float* to = plan.placed_q;
+    for (int32_t kv_head = 0; kv_head < n_kv_heads; ++kv_head) {
+      for (int32_t query = 0; query < item.n_queries; ++query, to += width) {
+        std::copy_n(item.q + (int64_t{query} * n_kv_heads + kv_head) * width, width, to);
+      }
+    }
+  });
+}
+
 }  // namespace
 
 int64_t rows_to_walk(const AttendItem& item) {
-  if (item.selection == nullptr) return item.first_position + 1;
+  if (item.selection == nullptr) return item.first_position + item.n_queries;
   if (sharing_of(item) == Sharing::kAll) {
     return item.selection->counts[item.selection->list_of_head(0, item.n_heads)];
   }
@@ -154,7 +186,7 @@ DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
     for (int32_t kv = 0; kv < item.kv.n_kv_heads; ++kv) {
       *walks = {};
       if (item.selection == nullptr) {
-        walks->n = item.first_position + 1;
+        walks->n = item.first_position + item.n_queries;
       } else if (sharing != Sharing::kNone) {
         const auto list =
             item.selection->list(item.selection->list_of_head(kv * group, item.n_heads));
@@ -165,6 +197,7 @@ DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
     }
   }
   build_unions(pool, scratch, plans);
+  place_queries(pool, scratch, plans);
 
   DecodeCall call{.plans = plans};
   int64_t n_chunks = 0;
@@ -173,10 +206,10 @@ DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
     for (int32_t kv = 0; kv < item.kv.n_kv_heads; ++kv) {
       plan.n_chunks = std::max(plan.n_chunks, chunk_count(plan.walk(kv).n));
     }
-    plan.partial_stride = partial_floats(item.n_heads, item.kv.head_dim);
+    plan.partial_stride = partial_floats(all_columns_of(item), item.kv.head_dim);
     plan.first_partial = call.partial_floats;
     call.partial_floats += plan.n_chunks * plan.partial_stride;
-    call.max_heads = std::max(call.max_heads, item.n_heads);
+    call.max_columns = std::max(call.max_columns, all_columns_of(item));
     n_chunks += plan.n_chunks;
   }
   // Cutting a chunk by KV heads changes no bits: heads do not meet in any sum.

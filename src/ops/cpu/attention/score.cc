@@ -75,7 +75,8 @@ void score(ThreadPool& pool, AttentionScratch& scratch, std::span<const ScoreIte
     const ScoreItem& item = items[static_cast<size_t>(after - first_task) - 1];
     const AttendItem query{.q = item.q, .n_heads = item.n_heads, .kv = item.kv};
     const Walk walk{.n = item.kv.length};
-    ChunkTask task{.item = &query, .walk = &walk, .begin = (i - after[-1]) * kChunkRows};
+    ChunkTask task{
+        .item = &query, .q = item.q, .walk = &walk, .begin = (i - after[-1]) * kChunkRows};
     task.n_rows = static_cast<int>(std::min(kChunkRows, walk.n - task.begin));
     task.end_kv_head = item.kv.n_kv_heads;
     set_memory(task, workers + worker * worker_bytes);
