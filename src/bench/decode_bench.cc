@@ -45,6 +45,7 @@ struct Contestant {
   RowsRead rows_before{};    // the timed steps
   std::vector<double> ms{};  // [timed steps]
   OperatorTimes operators{};
+  OperatorTimes several_queries{};
 
   const AttentionMethod& method() const { return contender.method(); }
 };
@@ -151,6 +152,37 @@ class Bench {
     return milliseconds;
   }
 
+  // Full attention of several queries of each sequence, layer after layer.
+  void attend_several(Contestant& contestant, int32_t batch) {
+    const Config& config = model().config();
+    const int32_t n = options_.step_queries;
+    const int64_t width = int64_t{n} * config.n_heads * config.head_dim;
+    if (sequences_.length() < n) return;
+    // Queries without a direction of their own.
+    std::vector<float> q(static_cast<size_t>(batch * width), 1.0f);
+    std::vector<float> out(q.size());
+    std::vector<AttendItem> items(static_cast<size_t>(batch));
+    std::vector<RowsRead> rows(items.size());
+    const Clock::time_point start = Clock::now();
+    timing_.timing(true);
+    for (int32_t layer = 0; layer < config.n_layers; ++layer) {
+      for (int32_t s = 0; s < batch; ++s) {
+        const auto index = static_cast<size_t>(s);
+        items[index] = {.q = q.data() + s * width,
+                        .out = out.data() + s * width,
+                        .n_queries = n,
+                        .n_heads = config.n_heads,
+                        .first_position = sequences_.length() - n,
+                        .kv = sequences_.cache(s, layer),
+                        .rows = &rows[index]};
+      }
+      timing_.attend(items);
+    }
+    timing_.timing(false);
+    contestant.several_queries.add_step(milliseconds_since(start), timing_.times());
+    timing_.clear();
+  }
+
   // All methods take turns, step by step.
   bool measure(int64_t depth, int32_t batch) {
     std::vector<Contestant> contestants;
@@ -173,6 +205,9 @@ class Bench {
         if (!options_.operators) continue;
         sequences_.step_back(contestant.contender);
         step(contestant, token, /*look=*/true, samplers);
+        if (options_.step_queries > 1 && contestant.method().name() == "full") {
+          attend_several(contestant, batch);
+        }
       }
       if (!events_.on_progress(test, i + 1, kWarmupSteps + options_.decode_tokens)) return false;
     }
@@ -235,20 +270,27 @@ class Bench {
                  .ms_min = smallest(operators.sums()),
                  .calls = 1,
                  .step_share = operators.step_share(operators.sums())};
-    double bytes = 0;
-    for (const Operator& op : operators.all()) {
-      const double calls = op.calls / operators.n_steps();
+    const auto row_of_operator = [&](const Operator& op, const OperatorTimes& among) {
+      const double calls = op.calls / among.n_steps();
       BenchRow row{.test = fmt::format("{}: {}", whole.test, op.name),
                    .method = whole.method,
                    .plan = whole.plan,
                    .ms_median = median(op.step_ms) / calls,
                    .ms_min = smallest(op.step_ms) / calls,
-                   .calls = calls,
-                   .step_share = operators.step_share(op.step_ms)};
+                   .calls = calls};
       rate(row, op.bytes / op.calls);
+      return row;
+    };
+    double bytes = 0;
+    for (const Operator& op : operators.all()) {
       bytes += op.bytes / operators.n_steps();
       if (contestant.variant && !is_attention(op.name)) continue;
+      BenchRow row = row_of_operator(op, operators);
+      row.step_share = operators.step_share(op.step_ms);
       if (!events_.on_row(row)) return false;
+    }
+    for (const Operator& op : contestant.several_queries.all()) {
+      if (!events_.on_row(row_of_operator(op, contestant.several_queries))) return false;
     }
     rate(sum, bytes);
     return events_.on_row(sum);

@@ -30,6 +30,7 @@ struct BenchOptions {
   int64_t prompt_tokens = 512;         // prefill test, 0: none
   int32_t repetitions = 0;             // of it; 0: three, or one where that takes over 30 s
   bool operators = false;              // rows of operators too
+  int32_t step_queries = 1;            // with them: full attention of as many queries in a step
   uint64_t seed = 1;
 };
 

@@ -38,6 +38,7 @@ std::string_view by_scope(const ScopeNames& names, int32_t n_lists, int32_t n_kv
 }
 
 std::string_view attend_name(const AttendItem& item, bool picked) {
+  if (item.kind == AttendKind::kStep && item.n_queries > 1) return "attend full, several queries";
   if (item.selection == nullptr) {
     return item.scores == nullptr ? "attend full" : "attend full, scores kept";
   }

@@ -251,6 +251,14 @@ class Bench(Case):
         self.assertIsNone(rows["tg2 @ d64: norm", "full"]["gb_s"])
         lines = self.good(*words).out.splitlines()
         self.assertEqual({line.count("|") for line in lines}, {len(self.COLUMNS) + 3})
+        got = self.good(*words, "--step-queries", "4", "--json").json()
+        one, four = (next(row for row in got["rows"] if row["test"] == "tg2 @ d64: " + name)
+                     for name in ("attend full", "attend full, several queries"))
+        self.assertEqual(four["calls"], layers)
+        # Each row is read once for all of them.
+        self.assertTrue(math.isclose(four["gb_moved"], one["gb_moved"], rel_tol=0.1))
+        self.misused("bench", "-m", MODEL, "--step-queries", "4", says=["--ops"])
+        self.misused("bench", "-m", MODEL, "--ops", "--step-queries", "17", says=["'17'"])
 
     def test_random_weights(self):
         got = self.good("bench", "--shape", "smollm2-135m", "--quant", "Q4_0", "-d", "16", "-p",

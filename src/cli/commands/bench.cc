@@ -207,6 +207,13 @@ void add_bench(CLI::App& app, Work& work) {
       ->add_flag("--ops", flags->bench.operators,
                  "Rows of the operators of a step too: ms a call, calls and share of the step")
       ->group(group);
+  command
+      ->add_option("--step-queries", flags->bench.step_queries,
+                   "With --ops: full attention of N queries of a sequence in one step, too")
+      ->group(group)
+      ->needs("--ops")
+      ->check(whole_number(1, kMaxStepQueries))
+      ->capture_default_str();
   command->add_option("-o,--output", flags->output, "md, json or csv")
       ->group(group)
       ->check(CLI::IsMember({"md", "json", "csv"}))
