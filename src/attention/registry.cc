@@ -15,8 +15,7 @@
   METHOD(tidal, "tidal")               \
   METHOD(quest, "budget:512")          \
   METHOD(window, "budget:512 sinks:4") \
-  METHOD(oracle, "budget:512")         \
-  METHOD(stride, "budget:512")
+  METHOD(oracle, "budget:512")
 
 namespace tidal {
 
