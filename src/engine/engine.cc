@@ -56,7 +56,6 @@ class Engine::Impl {
   explicit Impl(const EngineOptions& options)
       : model_(Model::load(options.model, rope_override(options.rope))),
         tokenizer_(load_tokenizer(*model_)),
-        control_tokens_(control_token_names(tokenizer_)),
         context_size_(cache_capacity(options, model_->config())),
         limits_{options.max_sequences, options.prefill_chunk},
         runtime_(model_, options,
@@ -128,7 +127,7 @@ class Engine::Impl {
     }
     std::vector<ChatMessage> converted;
     for (const Message& message : messages) converted.push_back({message.role, message.content});
-    return encode_messages(tokenizer_, *chat_template_, control_tokens_, converted, answer_prefix);
+    return encode_messages(tokenizer_, *chat_template_, converted, answer_prefix);
   }
 
   const Model& model() const { return *model_; }
@@ -315,7 +314,6 @@ class Engine::Impl {
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
   std::string chat_template_error_;  // why there is none
-  std::vector<std::string> control_tokens_;
   int64_t context_size_;
   SchedulerLimits limits_;
   Runtime runtime_;

@@ -123,10 +123,7 @@ double needle_score(std::string_view answer, const std::vector<std::string>& wan
 
 NeedlePrompts::NeedlePrompts(Tokenizer tokenizer, const std::optional<ChatTemplate>& chat_template,
                              std::vector<std::vector<int32_t>> books)
-    : tokenizer_(std::move(tokenizer)),
-      chat_template_(chat_template),
-      control_tokens_(control_token_names(tokenizer_)),
-      books_(std::move(books)) {}
+    : tokenizer_(std::move(tokenizer)), chat_template_(chat_template), books_(std::move(books)) {}
 
 NeedlePrompt NeedlePrompts::make(NeedleKind kind, int64_t length, double depth,
                                  uint64_t seed) const {
@@ -151,8 +148,7 @@ NeedlePrompts::Frame NeedlePrompts::frame(std::string_view answer_prefix) const 
   }
   constexpr std::string_view kMarker = "marker";
   const ChatMessage message = {"user", std::string(kMarker)};
-  const Tokens all =
-      encode_messages(tokenizer_, *chat_template_, control_tokens_, {&message, 1}, answer_prefix);
+  const Tokens all = encode_messages(tokenizer_, *chat_template_, {&message, 1}, answer_prefix);
   std::string text;
   std::vector<size_t> begins;  // of each token in the text
   for (const int32_t id : all) {

@@ -62,7 +62,6 @@ class NeedlePrompts {
 
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
-  std::vector<std::string> control_tokens_;
   std::vector<Tokens> books_;
 };
 

@@ -127,7 +127,7 @@ int64_t Probe::max_length() const {
 std::vector<TokenId> Asker::ask(const std::string& message, const std::string& lead) const {
   if (!chat_template) return tokenizer.encode(message + "\n\n" + lead, true, false);
   const ChatMessage messages[] = {{"user", message}};
-  return encode_messages(tokenizer, *chat_template, control_tokens, messages, lead);
+  return encode_messages(tokenizer, *chat_template, messages, lead);
 }
 
 Probe prose_probe(std::span<const TokenId> text, int64_t n_answer) {

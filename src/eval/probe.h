@@ -33,7 +33,6 @@ struct Probe {
 struct Asker {
   const Tokenizer& tokenizer;
   const std::optional<ChatTemplate>& chat_template;  // none: plain text
-  std::vector<std::string> control_tokens;
 
   // A user's message, open for the assistant's answer, which begins with `lead`.
   std::vector<TokenId> ask(const std::string& message, const std::string& lead) const;

@@ -18,7 +18,7 @@ class ProbeTest : public testing::Test {
   std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
   Tokenizer tokenizer_ = load_tokenizer(*model_);
   std::optional<ChatTemplate> chat_template_ = load_chat_template(*model_, tokenizer_);
-  Asker asker_{tokenizer_, chat_template_, control_token_names(tokenizer_)};
+  Asker asker_{tokenizer_, chat_template_};
 
   std::vector<TokenId> text() const {
     std::string words;

@@ -1,15 +1,16 @@
 #include "runtime/model_text.h"
 
+#include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mapped_file.h"
+#include "base/quote.h"
 #include "text/tokenizer_json.h"
 
 namespace tidal {
@@ -17,11 +18,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Some writers spell "none" as 2^32 - 1.
+// A token's id, or -1 for none, which some writers spell as -1 or 2^32 - 1. One that the vocabulary
+// does not have is none too, with a warning; `what` is its file and key.
+TokenId known_token(int64_t id, size_t vocab_size, std::string_view what) {
+  if (id >= 0 && id < static_cast<int64_t>(vocab_size)) return static_cast<TokenId>(id);
+  if (id != -1 && id != UINT32_MAX) {
+    spdlog::warn("{} is {}, but the vocabulary has {} tokens: ignored", what, id, vocab_size);
+  }
+  return -1;
+}
+
 TokenId find_token(const GgufFile& file, const char* key, size_t vocab_size) {
   const std::optional<int64_t> id = file.find_int(key);
-  const bool known = id.has_value() && *id >= 0 && *id < static_cast<int64_t>(vocab_size);
-  return known ? static_cast<TokenId>(*id) : -1;
+  return id ? known_token(*id, vocab_size, file.path() + ": " + key) : -1;
 }
 
 TokenizerData tokenizer_data(const GgufFile& file) {
@@ -68,19 +77,42 @@ std::string text_if_there(const fs::path& path) {
   return fs::exists(path, ignored) ? file_text(path) : std::string();
 }
 
-// generation_config.json may name more tokens that end a turn than the tokenizer does.
-void add_end_tokens(const fs::path& folder, TokenizerData& data) {
-  const fs::path path = folder / "generation_config.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return;
-  const nlohmann::json json = read_json_file(path.string());
+// The tokens that "eos_token_id" of an object names: an id or a list of them.
+std::vector<TokenId> end_tokens(const nlohmann::json& json, size_t vocab_size,
+                                const std::string& path) {
+  std::vector<TokenId> tokens;
   const auto eos = json.find("eos_token_id");
-  if (eos == json.end()) return;
+  if (eos == json.end()) return tokens;
+  const std::string what = path + ": eos_token_id";
   for (const nlohmann::json& id : eos->is_array() ? *eos : nlohmann::json::array({*eos})) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= data.tokens.size()) {
-      fail(ErrorCode::kCorrupt, "{}: eos_token_id is not a token of the vocabulary", path.string());
+    if (id.is_null()) continue;
+    const bool is_id =
+        id.is_number_unsigned() ? id.get<uint64_t>() <= INT64_MAX : id.is_number_integer();
+    if (!is_id) {
+      spdlog::warn("{} is {}, not a token id: ignored", what, quote(id.dump()));
+      continue;
     }
-    data.extra_eog.push_back(id.get<TokenId>());
+    const TokenId token = known_token(id.get<int64_t>(), vocab_size, what);
+    if (token >= 0) tokens.push_back(token);
+  }
+  return tokens;
+}
+
+// generation_config.json may name more tokens that end a turn than the tokenizer does. Where it
+// names none, config.json has the last word.
+void add_end_tokens(const fs::path& folder, TokenizerData& data) {
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    const fs::path path = folder / name;
+    std::error_code ignored;
+    if (!fs::exists(path, ignored)) continue;
+    const nlohmann::json json = read_json_file(path.string());
+    if (!json.is_object()) fail(ErrorCode::kCorrupt, "{}: not a JSON object", path.string());
+    data.extra_eog = end_tokens(json, data.tokens.size(), path.string());
+    const auto text_config = json.find("text_config");
+    if (data.extra_eog.empty() && text_config != json.end() && text_config->is_object()) {
+      data.extra_eog = end_tokens(*text_config, data.tokens.size(), path.string());
+    }
+    if (!data.extra_eog.empty()) return;
   }
 }
 
@@ -149,35 +181,12 @@ std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokeniz
                               piece_or_empty(tokenizer, tokenizer.eos()));
 }
 
-std::vector<std::string> control_token_names(const Tokenizer& tokenizer) {
-  std::vector<std::string> names;
-  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
-    if (tokenizer.is_control(id)) names.emplace_back(tokenizer.piece(id));
-  }
-  return names;
-}
-
 std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
-                                     std::span<const std::string> control_tokens,
                                      std::span<const ChatMessage> messages,
                                      std::string_view answer_prefix) {
-  std::vector<PromptPiece> pieces = split_prompt(
-      chat_template.render_marked(messages, /*add_generation_prompt=*/true), control_tokens);
-  if (!answer_prefix.empty()) {
-    if (pieces.empty() || pieces.back().is_control) pieces.push_back({"", false});
-    pieces.back().text += answer_prefix;
-  }
-  std::vector<TokenId> tokens;
-  for (const PromptPiece& piece : pieces) {
-    if (piece.is_control) {
-      tokens.push_back(tokenizer.find(piece.text).value());
-      continue;
-    }
-    const std::vector<TokenId> ids =
-        tokenizer.encode(piece.text, /*add_special=*/false, /*parse_special=*/false);
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-  }
-  return tokens;
+  JinjaText prompt = chat_template.render_marked(messages, /*add_generation_prompt=*/true);
+  prompt.append(answer_prefix, /*is_content=*/true);
+  return tokenizer.encode_prompt(prompt);
 }
 
 }  // namespace tidal

@@ -22,13 +22,9 @@ Tokenizer load_tokenizer(const std::string& path);
 // Nothing when the model brings none. A template that cannot be parsed is an Error.
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer);
 
-// Names of the control tokens, in id order.
-std::vector<std::string> control_token_names(const Tokenizer& tokenizer);
-
-// A conversation, open for the assistant's answer, which begins with answer_prefix. Control tokens
-// come from the template alone, never from a message.
+// A conversation, open for the assistant's answer, which begins with answer_prefix: the tokens of
+// the whole prompt as one text. Control tokens come from the template alone, never from a message.
 std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
-                                     std::span<const std::string> control_tokens,
                                      std::span<const ChatMessage> messages,
                                      std::string_view answer_prefix);
 

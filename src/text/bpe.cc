@@ -24,9 +24,9 @@ BytePairEncoder::BytePairEncoder(const TokenizerData& data, const Vocabulary& vo
           data.merges,
           [&](std::string_view text) {
             const auto bytes = from_byte_alphabet(text);
-            return bytes ? vocabulary.find_ordinary(*bytes) : -1;
+            return bytes ? vocabulary.find_name(*bytes) : -1;
           },
-          data.source)),
+          [&](TokenId id) { return vocabulary.is_word(id); }, data.source)),
       ignore_merges_(data.ignore_merges.value_or(preset_.ignore_merges)),
       add_space_prefix_(data.byte_level_space_prefix) {}
 
@@ -47,7 +47,7 @@ void BytePairEncoder::encode(std::string_view text, std::vector<TokenId>* ids) c
 void BytePairEncoder::encode_word(std::string_view word, MergeBuffers* buffers,
                                   std::vector<TokenId>* ids) const {
   if (ignore_merges_) {
-    const TokenId whole = vocabulary_.find_ordinary(word);
+    const TokenId whole = vocabulary_.find_word(word);
     if (whole >= 0) {
       ids->push_back(whole);
       return;

@@ -1,7 +1,6 @@
 #include "text/chat_template.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/fail.h"
@@ -72,31 +71,6 @@ Json to_json_messages(std::span<const ChatMessage> messages) {
   return array;
 }
 
-// For each first byte, the control tokens that begin with it, the longest first.
-class TokenFinder {
- public:
-  explicit TokenFinder(std::span<const std::string> tokens) {
-    for (const std::string& token : tokens) {
-      if (!token.empty()) by_first_byte_[static_cast<unsigned char>(token[0])].push_back(token);
-    }
-    for (auto& group : by_first_byte_) {
-      std::stable_sort(group.begin(), group.end(),
-                       [](std::string_view a, std::string_view b) { return a.size() > b.size(); });
-    }
-  }
-
-  // Bytes of the longest token at text[at] that ends by `limit`, 0 if none.
-  size_t match(std::string_view text, size_t at, size_t limit) const {
-    for (const std::string_view token : by_first_byte_[static_cast<unsigned char>(text[at])]) {
-      if (at + token.size() <= limit && text.substr(at, token.size()) == token) return token.size();
-    }
-    return 0;
-  }
-
- private:
-  std::array<std::vector<std::string_view>, 256> by_first_byte_;
-};
-
 }  // namespace
 
 ChatTemplate::ChatTemplate(JinjaTemplate jinja, std::string bos_piece, std::string eos_piece)
@@ -148,37 +122,6 @@ JinjaText ChatTemplate::render_marked(const nlohmann::ordered_json& messages,
     }
   }
   return jinja_.render_marked(run.dict(std::move(variables)).as_dict(), options.jinja);
-}
-
-std::vector<PromptPiece> split_prompt(const JinjaText& prompt,
-                                      std::span<const std::string> control_tokens) {
-  const TokenFinder finder(control_tokens);
-  const std::string_view text = prompt.str();
-  std::vector<PromptPiece> pieces;
-  size_t begin = 0;  // of the text since the last control token
-  const auto add_text = [&](size_t end) {
-    if (end > begin) pieces.push_back({std::string(text.substr(begin, end - begin)), false});
-  };
-  auto content = prompt.content().begin();
-  for (size_t at = 0; at < text.size();) {
-    while (content != prompt.content().end() && content->end <= at) ++content;
-    const bool has_content = content != prompt.content().end();
-    if (has_content && content->begin <= at) {
-      at = content->end;
-      continue;
-    }
-    const size_t n = finder.match(text, at, has_content ? content->begin : text.size());
-    if (n == 0) {
-      ++at;
-      continue;
-    }
-    add_text(at);
-    pieces.push_back({std::string(text.substr(at, n)), true});
-    at += n;
-    begin = at;
-  }
-  add_text(text.size());
-  return pieces;
 }
 
 }  // namespace tidal

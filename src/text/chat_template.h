@@ -3,12 +3,10 @@
 // Immutable and thread-safe. Template and messages are untrusted; errors are those of jinja.h.
 //
 // The text is later tokenized with control tokens such as <|im_end|> in force, and a user must not
-// be able to write one. render_marked says of every byte whether it is content; pass its result and
-// the names of the model's control tokens to split_prompt, and encode each piece as it says. The
-// tokens are those of the plain text, except that what looks like a control token but holds even
-// one byte of content stays ordinary text. All strings of messages, tools and variables are
-// content; a role that is a plain word (letters, digits, _ and -) is not, since some templates
-// build a control token around it.
+// be able to write one. render_marked says of every byte whether it is content, and
+// Tokenizer::encode_prompt keeps to it. All strings of messages, tools and variables are content; a
+// role that is a plain word (letters, digits, _ and -) is not, since some templates build a control
+// token around it.
 #pragma once
 
 #include <ctime>
@@ -17,7 +15,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "jinja/jinja.h"
 #include "jinja/text.h"
@@ -34,12 +31,6 @@ struct ChatOptions {
   nlohmann::ordered_json tools;      // an array of JSON schemas; null: none
   nlohmann::ordered_json variables;  // an object of further variables (enable_thinking); null: none
   JinjaOptions jinja;
-};
-
-struct PromptPiece {
-  std::string text;
-  bool is_control;  // exactly one control token; else text in which none is to be parsed
-  bool operator==(const PromptPiece&) const = default;
 };
 
 class ChatTemplate {
@@ -61,10 +52,5 @@ class ChatTemplate {
   std::string bos_piece_;
   std::string eos_piece_;
 };
-
-// Cuts a prompt at the control tokens that the template itself wrote: at each place the longest
-// name that fits. The pieces joined are the prompt; none is empty.
-std::vector<PromptPiece> split_prompt(const JinjaText& prompt,
-                                      std::span<const std::string> control_tokens);
 
 }  // namespace tidal

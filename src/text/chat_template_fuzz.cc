@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "text/added_tokens.h"
 #include "text/chat_template.h"
 #include "tidal/error.h"
 
@@ -46,12 +46,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const tidal::JinjaText text = chat.render_marked(messages, options);
     require(text.size() <= static_cast<size_t>(options.jinja.limits.max_output));
     check_marks(text);
-    const std::vector<std::string> control = {"<s>", "</s>", "<|im_end|>"};
-    std::string joined;
-    for (const tidal::PromptPiece& piece : tidal::split_prompt(text, control)) {
-      joined += piece.text;
+    tidal::AddedTokens tokens;
+    for (const char* control : {"<s>", "</s>", "<|im_end|>"}) tokens.add(control, 0, true);
+    size_t end = 0;
+    for (const tidal::TextPart& part : tokens.cut(text.str(), text.content(), true)) {
+      require(part.begin == end && part.end > end);
+      end = part.end;
     }
-    require(joined == text.str());
+    require(end == text.size());
   } catch (const tidal::Error&) {
   }
   return 0;

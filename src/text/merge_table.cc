@@ -18,6 +18,7 @@ void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
 
 MergeTable MergeTable::from_lines(const std::vector<std::string>& merges,
                                   const std::function<int32_t(std::string_view)>& find,
+                                  const std::function<bool(int32_t)>& may_make,
                                   const std::string& source) {
   if (merges.size() > UINT32_MAX) {
     fail(ErrorCode::kUnsupported, "{}: {} merges are too many", source, merges.size());
@@ -37,7 +38,7 @@ MergeTable MergeTable::from_lines(const std::vector<std::string>& merges,
       fail(ErrorCode::kCorrupt, "{}: merge {} (\"{}\") names a token the vocabulary does not have",
            source, rank, text);
     }
-    table.insert(ids[0], ids[1], {static_cast<uint32_t>(rank), ids[2]});
+    if (may_make(ids[2])) table.insert(ids[0], ids[1], {static_cast<uint32_t>(rank), ids[2]});
   }
   return table;
 }

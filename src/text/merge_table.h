@@ -16,10 +16,12 @@ class MergeTable {
  public:
   explicit MergeTable(size_t max_entries);
 
-  // From "left right" lines, best first; find gives the id of a token's text, or -1. Throws
-  // Error(kCorrupt) that names the merge which is malformed or not made of known tokens.
+  // From "left right" lines, best first; find gives the id of a token's text, or -1; a merge whose
+  // outcome may_make rejects is left out. Throws Error(kCorrupt) that names the merge which is
+  // malformed or not made of known tokens.
   static MergeTable from_lines(const std::vector<std::string>& merges,
                                const std::function<int32_t(std::string_view)>& find,
+                               const std::function<bool(int32_t)>& may_make,
                                const std::string& source);
 
   // Of two entries for one pair the first counts.

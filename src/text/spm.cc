@@ -32,8 +32,8 @@ SentencePieceEncoder::SentencePieceEncoder(const TokenizerData& data, const Voca
     : vocabulary_(vocabulary),
       source_(data.source),
       merges_(MergeTable::from_lines(
-          data.merges, [&](std::string_view text) { return vocabulary.find_ordinary(text); },
-          data.source)),
+          data.merges, [&](std::string_view text) { return vocabulary.find_name(text); },
+          [&](TokenId id) { return vocabulary.is_word(id); }, data.source)),
       unk_(data.unk),
       space_prefix_(data.add_space_prefix),
       prefix_first_only_(data.space_prefix_first_only),
@@ -72,10 +72,10 @@ void SentencePieceEncoder::index_unions() {
   std::vector<Entry> entries;
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
     const std::string_view text = vocabulary_.key(id);
-    if (text.size() > kMaxIndexedUnion || vocabulary_.find_ordinary(text) != id) continue;
+    if (text.size() > kMaxIndexedUnion || vocabulary_.find_word(text) != id) continue;
     for (size_t cut = 1; cut < text.size(); ++cut) {
-      const TokenId left = vocabulary_.find_ordinary(text.substr(0, cut));
-      const TokenId right = left < 0 ? -1 : vocabulary_.find_ordinary(text.substr(cut));
+      const TokenId left = vocabulary_.find_word(text.substr(0, cut));
+      const TokenId right = left < 0 ? -1 : vocabulary_.find_word(text.substr(cut));
       if (right >= 0) entries.push_back({left, right, id});
     }
   }
@@ -86,8 +86,8 @@ void SentencePieceEncoder::index_unions() {
 }
 
 Merge SentencePieceEncoder::merge_by_text(std::string_view text) const {
-  if (text.size() > vocabulary_.longest_ordinary()) return {0, -1};
-  const TokenId id = vocabulary_.find_ordinary(text);
+  if (text.size() > vocabulary_.longest_word()) return {0, -1};
+  const TokenId id = vocabulary_.find_word(text);
   return id < 0 ? Merge{0, -1} : Merge{ranks_[id], id};
 }
 
@@ -95,7 +95,7 @@ void SentencePieceEncoder::encode(std::string_view text, bool is_first,
                                   std::vector<TokenId>* ids) const {
   const std::string marked = with_space_marks(text, is_first);
   if (ignore_merges_) {
-    const TokenId whole = vocabulary_.find_ordinary(marked);
+    const TokenId whole = vocabulary_.find_word(marked);
     if (whole >= 0) return ids->push_back(whole);
   }
   MergeBuffers buffers;
@@ -105,9 +105,9 @@ void SentencePieceEncoder::encode(std::string_view text, bool is_first,
 }
 
 bool SentencePieceEncoder::tokens_end_before_marks() const {
-  if (vocabulary_.find_ordinary(kSpaceMark) < 0) return false;
+  if (vocabulary_.find_word(kSpaceMark) < 0) return false;
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
-    if (vocabulary_.type(id) == TokenType::kNormal &&
+    if (vocabulary_.is_word(id) &&
         cut_after_word(vocabulary_.key(id), 0) != vocabulary_.key(id).size()) {
       return false;
     }
@@ -166,7 +166,7 @@ void SentencePieceEncoder::add_symbols(std::string_view text, MergeBuffers* buff
     const uint8_t length = whole ? step.length : 1;
     const std::string_view character = text.substr(at, length);
     const auto begin = static_cast<uint32_t>(at);
-    const TokenId id = whole ? vocabulary_.find_ordinary(character) : -1;
+    const TokenId id = whole ? vocabulary_.find_word(character) : -1;
     // With listed merges bytes are symbols from the start; with scores a character may still
     // merge, though it is no token by itself.
     if (id >= 0 || !ranks_.empty() || !add_bytes(character, begin, buffers)) {

@@ -14,18 +14,4 @@ void TokenTrie::add(std::string_view token, int32_t id) {
   ids_.try_emplace(node, id);
 }
 
-TokenTrie::Match TokenTrie::longest(std::string_view text, size_t at) const {
-  Match best = {-1, 0};
-  if (!first_bytes_.test(static_cast<uint8_t>(text[at]))) return best;
-  uint32_t node = 0;
-  for (size_t i = at; i < text.size(); ++i) {
-    const auto found = edges_.find(edge(node, text[i]));
-    if (found == edges_.end()) break;
-    node = found->second;
-    const auto id = ids_.find(node);
-    if (id != ids_.end()) best = {id->second, i + 1 - at};
-  }
-  return best;
-}
-
 }  // namespace tidal

@@ -1,5 +1,6 @@
-// Finds tokens that are spelled out in text: at each place the longest one. Memory is proportional
-// to the tokens; a look costs at most the longest token. Immutable once filled, then thread-safe.
+// Finds tokens that are spelled out in text: at each place the longest accepted one. Memory is
+// proportional to the tokens; a look costs at most the longest token. Immutable once filled, then
+// thread-safe.
 #pragma once
 
 #include <bitset>
@@ -18,7 +19,22 @@ class TokenTrie {
 
   void add(std::string_view token, int32_t id);
   bool empty() const { return n_nodes_ == 1; }
-  Match longest(std::string_view text, size_t at) const;
+  // accept(id, length): whether this token may stand here.
+  template <typename Accept>
+  Match longest(std::string_view text, size_t at, const Accept& accept) const {
+    Match best = {-1, 0};
+    if (!first_bytes_.test(static_cast<uint8_t>(text[at]))) return best;
+    uint32_t node = 0;
+    for (size_t i = at; i < text.size(); ++i) {
+      const auto found = edges_.find(edge(node, text[i]));
+      if (found == edges_.end()) break;
+      node = found->second;
+      const auto id = ids_.find(node);
+      const size_t length = i + 1 - at;
+      if (id != ids_.end() && accept(id->second, length)) best = {id->second, length};
+    }
+    return best;
+  }
 
  private:
   static uint64_t edge(uint32_t node, char byte) {

@@ -1,15 +1,13 @@
 #include "text/tokenizer.h"
 
-#include <algorithm>
 #include <unordered_set>
 #include <variant>
 
 #include "base/fail.h"
-#include "base/utf8.h"
+#include "text/added_tokens.h"
 #include "text/bpe.h"
 #include "text/nfc.h"
 #include "text/spm.h"
-#include "text/token_trie.h"
 #include "text/vocabulary.h"
 
 namespace tidal {
@@ -48,30 +46,6 @@ TokenizerData with_defaults(TokenizerData data) {
   return data;
 }
 
-// Bytes of white space that text[at] begins with.
-size_t space_at(std::string_view text, size_t at) {
-  size_t end = at;
-  while (end < text.size()) {
-    const Utf8Step step = read_utf8(text, end);
-    if (step.kind != Utf8Step::Kind::kCharacter || !is_white_space(step.code_point)) break;
-    end += step.length;
-  }
-  return end - at;
-}
-
-// Where the white space that reaches up to `end` begins.
-size_t space_before(std::string_view text, size_t end) {
-  while (end > 0) {
-    size_t begin = end - 1;
-    while (begin > 0 && end - begin < 3 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) {
-      --begin;
-    }
-    if (space_at(text.substr(0, end), begin) != end - begin) break;
-    end = begin;
-  }
-  return end;
-}
-
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -80,23 +54,26 @@ struct Tokenizer::Impl {
   using Encoder = std::variant<BytePairEncoder, SentencePieceEncoder>;
   static Encoder make_encoder(const TokenizerData& data, const Vocabulary& vocabulary);
 
+  std::vector<TokenId> encode(std::string_view text, const JinjaText* prompt, bool add_special,
+                              bool parse_special) const;
+  void encode_stretch(const JinjaText& text, bool is_first, bool parse_special,
+                      std::vector<TokenId>* ids) const;
   void encode_plain(std::string_view text, bool is_first, std::vector<TokenId>* ids) const;
-  void encode_with(const TokenTrie& tokens, std::string_view text, std::vector<TokenId>* ids) const;
-  void check_id(TokenId id) const;
+  JinjaText normalize(const JinjaText& text) const;
+  void add_tokens(const TokenizerData& data);
 
   Vocabulary vocabulary;
   Encoder encoder;
-  TokenTrie user_defined;  // found in every text
-  TokenTrie all_special;   // found where the caller asks
+  AddedTokens added;             // looked for in the text as it is
+  AddedTokens added_normalized;  // looked for behind the normalizer
   std::unordered_set<TokenId> ends;
-  std::unordered_set<TokenId> strip_left;
-  std::unordered_set<TokenId> strip_right;
-  std::string source;
   TokenId bos;
   TokenId eos;
   bool add_bos;
   bool add_eos;
   bool normalize_nfc;
+  bool normalizer_prefix;
+  bool normalizer_marks;
   bool strips_leading_space;
 };
 
@@ -112,25 +89,21 @@ Tokenizer::Impl::Impl(TokenizerData data)
     : vocabulary(data),
       encoder(make_encoder(data, vocabulary)),
       ends(data.extra_eog.begin(), data.extra_eog.end()),
-      strip_left(data.strip_left.begin(), data.strip_left.end()),
-      strip_right(data.strip_right.begin(), data.strip_right.end()),
-      source(std::move(data.source)),
       bos(data.bos),
       eos(data.eos),
       normalize_nfc(data.normalize_nfc),
-      strips_leading_space(data.model == "llama" && data.add_space_prefix) {
+      normalizer_prefix(data.model == "llama" && data.normalizer_prefix),
+      normalizer_marks(data.model == "llama" && data.normalizer_marks),
+      strips_leading_space(data.model == "llama" &&
+                           (data.add_space_prefix || data.normalizer_prefix)) {
   const auto* pairs = std::get_if<BytePairEncoder>(&encoder);
   add_bos = data.add_bos.value_or(pairs != nullptr ? pairs->adds_bos_by_default() : bos >= 0);
   add_eos = data.add_eos.value_or(false);
   if ((add_bos && bos < 0) || (add_eos && eos < 0)) {
-    fail(ErrorCode::kCorrupt, "{}: the tokenizer is to add {}, but names no such token", source,
-         add_bos && bos < 0 ? "BOS (bos_token_id)" : "EOS (eos_token_id)");
+    fail(ErrorCode::kCorrupt, "{}: the tokenizer is to add {}, but names no such token",
+         data.source, add_bos && bos < 0 ? "BOS (bos_token_id)" : "EOS (eos_token_id)");
   }
-  for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    const bool is_user_defined = vocabulary.type(id) == TokenType::kUserDefined;
-    if (is_user_defined) user_defined.add(vocabulary.piece(id), id);
-    if (is_user_defined || vocabulary.is_control(id)) all_special.add(vocabulary.piece(id), id);
-  }
+  add_tokens(data);
   for (const std::string_view name : kEndNames) {
     const TokenId id = vocabulary.find_special(name);
     if (id >= 0 && vocabulary.is_control(id)) ends.insert(id);
@@ -140,11 +113,51 @@ Tokenizer::Impl::Impl(TokenizerData data)
   }
 }
 
+void Tokenizer::Impl::add_tokens(const TokenizerData& data) {
+  const std::unordered_set<TokenId> normalized(data.normalized.begin(), data.normalized.end());
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    const bool is_control = vocabulary.is_control(id);
+    if (!is_control && vocabulary.type(id) != TokenType::kUserDefined) continue;
+    const bool is_literal = data.literal_added_tokens || data.model == "gpt2";
+    const std::string& text = is_literal ? data.tokens[id] : vocabulary.piece(id);
+    if (!normalized.contains(id)) {
+      added.add(text, id, is_control);
+      continue;
+    }
+    std::string spelling = normalize(JinjaText(text, false)).str();
+    added_normalized.add(spelling, id, is_control);
+    if (is_control && normalizer_prefix) {
+      added_normalized.add(spelling.substr(kSpaceMark.size()), id, is_control);
+    }
+  }
+  for (AddedTokens* tokens : {&added, &added_normalized}) {
+    for (const TokenId id : data.strip_left) tokens->strip_left(id);
+    for (const TokenId id : data.strip_right) tokens->strip_right(id);
+  }
+}
+
+// What is content stays so: it is normalized apart from the text around it.
+JinjaText Tokenizer::Impl::normalize(const JinjaText& text) const {
+  JinjaText result;
+  const auto append = [&](size_t begin, size_t end, bool is_content) {
+    std::string part = text.str().substr(begin, end - begin);
+    if (normalize_nfc) part = to_nfc(part);
+    if (normalizer_marks) part = replace_all(part, " ", kSpaceMark);
+    result.append(part, is_content);
+  };
+  if (normalizer_prefix && !text.empty()) result.append(kSpaceMark, false);
+  size_t at = 0;
+  for (const ByteRange& range : text.content()) {
+    append(at, range.begin, false);
+    append(range.begin, range.end, true);
+    at = range.end;
+  }
+  append(at, text.size(), false);
+  return result;
+}
+
 void Tokenizer::Impl::encode_plain(std::string_view text, bool is_first,
                                    std::vector<TokenId>* ids) const {
-  if (text.empty()) return;
-  const std::string normalized = normalize_nfc ? to_nfc(text) : std::string();
-  if (normalize_nfc) text = normalized;
   if (const auto* pairs = std::get_if<BytePairEncoder>(&encoder)) {
     pairs->encode(text, ids);
   } else {
@@ -152,35 +165,46 @@ void Tokenizer::Impl::encode_plain(std::string_view text, bool is_first,
   }
 }
 
-void Tokenizer::Impl::encode_with(const TokenTrie& tokens, std::string_view text,
-                                  std::vector<TokenId>* ids) const {
-  size_t done = 0;  // everything before is encoded
-  for (size_t at = 0; at < text.size() && !tokens.empty();) {
-    const TokenTrie::Match match = tokens.longest(text, at);
-    if (match.id < 0) {
-      ++at;
-      continue;
+// A stretch between the tokens that are looked for in the text as it is.
+void Tokenizer::Impl::encode_stretch(const JinjaText& text, bool is_first, bool parse_special,
+                                     std::vector<TokenId>* ids) const {
+  const JinjaText normalized = normalize(text);
+  const std::string_view bytes = normalized.str();
+  for (const TextPart& part : added_normalized.cut(bytes, normalized.content(), parse_special)) {
+    if (part.id >= 0) {
+      ids->push_back(part.id);
+    } else {
+      encode_plain(bytes.substr(part.begin, part.end - part.begin), is_first && part.begin == 0,
+                   ids);
     }
-    size_t end = at;
-    if (strip_left.contains(match.id)) {
-      end = std::max(done, space_before(text, end));
-    }
-    encode_plain(text.substr(done, end - done), done == 0, ids);
-    ids->push_back(match.id);
-    at += match.length;
-    if (strip_right.contains(match.id)) {
-      at += space_at(text, at);
-    }
-    done = at;
   }
-  encode_plain(text.substr(done), done == 0, ids);
 }
 
-void Tokenizer::Impl::check_id(TokenId id) const {
-  if (!vocabulary.contains(id)) {
-    fail(ErrorCode::kInvalidArgument, "token id {} is outside the vocabulary of {} tokens", id,
-         vocabulary.size());
+std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const JinjaText* prompt,
+                                             bool add_special, bool parse_special) const {
+  if (text.size() > kMaxTextBytes) {
+    fail(ErrorCode::kInvalidArgument, "a text of {} bytes is too long to encode at once (limit {})",
+         text.size(), kMaxTextBytes);
   }
+  std::span<const ByteRange> content;
+  if (prompt != nullptr) content = prompt->content();
+  const bool is_normalized = normalize_nfc || normalizer_prefix || normalizer_marks;
+  std::vector<TokenId> ids;
+  if (add_special && add_bos) ids.push_back(bos);
+  for (const TextPart& part : added.cut(text, content, parse_special)) {
+    const std::string_view bytes = text.substr(part.begin, part.end - part.begin);
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+    } else if (!is_normalized && added_normalized.empty()) {
+      encode_plain(bytes, part.begin == 0, &ids);
+    } else {
+      encode_stretch(prompt != nullptr ? prompt->slice(part.begin, part.end)
+                                       : JinjaText(std::string(bytes), false),
+                     part.begin == 0, parse_special, &ids);
+    }
+  }
+  if (add_special && add_eos) ids.push_back(eos);
+  return ids;
 }
 
 Tokenizer::Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -191,25 +215,20 @@ Tokenizer Tokenizer::create(TokenizerData data) {
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special,
                                        bool parse_special) const {
-  if (text.size() > kMaxTextBytes) {
-    fail(ErrorCode::kInvalidArgument, "a text of {} bytes is too long to encode at once (limit {})",
-         text.size(), kMaxTextBytes);
-  }
-  std::vector<TokenId> ids;
-  if (add_special && impl_->add_bos) ids.push_back(impl_->bos);
-  impl_->encode_with(parse_special ? impl_->all_special : impl_->user_defined, text, &ids);
-  if (add_special && impl_->add_eos) ids.push_back(impl_->eos);
-  return ids;
+  return impl_->encode(text, nullptr, add_special, parse_special);
+}
+
+std::vector<TokenId> Tokenizer::encode_prompt(const JinjaText& prompt) const {
+  return impl_->encode(prompt.str(), &prompt, false, true);
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool keep_special) const {
   std::string text;
   bool strip = impl_->strips_leading_space;
   for (const TokenId id : ids) {
-    impl_->check_id(id);
     const bool control = is_control(id);
     if (control && !keep_special) continue;
-    std::string_view bytes = impl_->vocabulary.piece(id);
+    std::string_view bytes = piece(id);
     if (!control) {
       if (strip && bytes.starts_with(' ')) bytes.remove_prefix(1);
       strip = false;
@@ -220,7 +239,7 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool keep_special) c
 }
 
 std::string_view Tokenizer::piece(TokenId id) const {
-  impl_->check_id(id);
+  if (!impl_->vocabulary.contains(id)) return {};
   return impl_->vocabulary.piece(id);
 }
 
@@ -229,7 +248,7 @@ std::optional<TokenId> Tokenizer::find(std::string_view piece) const {
   TokenId id = vocabulary.find_special(piece);
   if (id < 0) {
     const bool marks = std::holds_alternative<SentencePieceEncoder>(impl_->encoder);
-    id = vocabulary.find_ordinary(marks ? replace_all(piece, " ", kSpaceMark) : std::string(piece));
+    id = vocabulary.find_word(marks ? replace_all(piece, " ", kSpaceMark) : std::string(piece));
   }
   if (id < 0 && piece.size() == 1) id = vocabulary.byte_token(static_cast<uint8_t>(piece[0]));
   return id < 0 ? std::nullopt : std::optional(id);
@@ -245,8 +264,7 @@ bool Tokenizer::strips_leading_space() const { return impl_->strips_leading_spac
 bool Tokenizer::is_end_of_generation(TokenId id) const { return impl_->ends.contains(id); }
 
 bool Tokenizer::is_control(TokenId id) const {
-  impl_->check_id(id);
-  return impl_->vocabulary.is_control(id);
+  return impl_->vocabulary.contains(id) && impl_->vocabulary.is_control(id);
 }
 
 }  // namespace tidal

@@ -4,7 +4,10 @@
 // folder by read_tokenizer_json. Tokenizer::create checks it (throws Error, naming what is wrong)
 // and builds the immutable Tokenizer, which any number of threads may share; copies share one
 // vocabulary. Text is bytes: where it is not UTF-8, each bad byte stands for itself. A token of
-// type control is made from text only where the caller passes parse_special.
+// type control is made from text only where the caller passes parse_special, and of a prompt only
+// from what is not content.
+//
+// Models have more logits than tokens: an id beyond the vocabulary is no error, but empty text.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jinja/text.h"
 #include "text/pre_tokenizer.h"
 
 namespace tidal {
@@ -59,6 +63,10 @@ struct TokenizerData {
   bool byte_fallback = true;               // "llama": unknown characters become byte tokens
   bool fuse_unknown = false;               // "llama": unknown neighbours share one unk
   bool normalize_nfc = false;              // text is brought to Unicode form NFC first
+  bool normalizer_prefix = false;          // "llama": the normalizer puts U+2581 before text
+  bool normalizer_marks = false;           // "llama": the normalizer turns spaces into U+2581
+  bool literal_added_tokens = false;       // user-defined tokens: U+2581 in them is no space
+  std::vector<TokenId> normalized;         // added tokens that are looked for behind the normalizer
   std::vector<TokenId> strip_left;         // special tokens that swallow the space before
   std::vector<TokenId> strip_right;        // ... and after them
 };
@@ -71,9 +79,12 @@ class Tokenizer {
   // text become those tokens; without it they are ordinary characters.
   std::vector<TokenId> encode(std::string_view text, bool add_special, bool parse_special) const;
 
+  // As encode(text, false, true), but a control token with even one byte of content stays text.
+  std::vector<TokenId> encode_prompt(const JinjaText& prompt) const;
+
   // The bytes the ids stand for: exactly the text that was encoded (byte-level, unless normalised),
   // or that text with one leading space less ("llama" with a space prefix). Control and unknown
-  // tokens are left out unless keep_special. An id outside the vocabulary is kInvalidArgument.
+  // tokens are left out unless keep_special.
   std::string decode(std::span<const TokenId> ids, bool keep_special = false) const;
 
   // The bytes one id stands for; a control token's are its name. Lives as long as any copy.

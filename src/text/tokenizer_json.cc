@@ -1,11 +1,14 @@
 #include "text/tokenizer_json.h"
 
-#include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "base/quote.h"
 #include "text/tokenizer_json_pipeline.h"
+#include "text/vocabulary.h"
 
 namespace tidal {
 namespace {
@@ -20,6 +23,7 @@ class Reader {
   Reader(const json& root, const std::string& path) : root_(root, path) { data_.source = path; }
 
   TokenizerData read(std::string_view config_json) {
+    data_.literal_added_tokens = true;
     read_pipeline(root_, &data_);
     read_model();
     read_added_tokens();
@@ -67,16 +71,8 @@ class Reader {
     }
     const std::string unknown = model.string_or("unk_token", "");
     if (!byte_level() && !unknown.empty()) {
-      data_.unk = find(unknown, "model: unk_token");
-      data_.types[data_.unk] = static_cast<int32_t>(TokenType::kUnknown);
-    }
-    if (data_.byte_fallback) mark_bytes();
-  }
-
-  void mark_bytes() {
-    for (int byte = 0; byte < 256; ++byte) {
-      const auto found = ids_.find(fmt::format("<0x{:02X}>", byte));
-      if (found != ids_.end()) data_.types[found->second] = static_cast<int32_t>(TokenType::kByte);
+      data_.unk = find_role(unknown, root_.where() + ": model: unk_token");
+      if (data_.unk >= 0) data_.types[data_.unk] = static_cast<int32_t>(TokenType::kUnknown);
     }
   }
 
@@ -111,7 +107,6 @@ class Reader {
     if (added == nullptr) return;
     const std::string where = root_.where() + ": added_tokens";
     if (!added->is_array()) fail(ErrorCode::kCorrupt, "{} is not a list", where);
-    bool all_normalized = !added->empty();
     for (const json& item : *added) {
       const JsonView token(item, where);
       const std::string text = token.string("content");
@@ -119,16 +114,15 @@ class Reader {
       if (token.flag("single_word", false)) {
         fail(ErrorCode::kUnsupported, "{}: single_word, on \"{}\", is not supported", where, text);
       }
-      const bool special = token.flag("special", false);
-      set_token(id, text, special ? TokenType::kControl : TokenType::kUserDefined, where);
+      // A special token that is an ordinary word too is found in every text.
+      const bool is_word = ids_.contains(text) && !is_markup(text);
+      const bool is_control = token.flag("special", false) && !is_word;
+      set_token(id, text, is_control ? TokenType::kControl : TokenType::kUserDefined, where);
       if (token.flag("lstrip", false)) data_.strip_left.push_back(id);
       if (token.flag("rstrip", false)) data_.strip_right.push_back(id);
-      all_normalized = all_normalized && token.flag("normalized", true);
+      if (token.flag("normalized", true)) data_.normalized.push_back(id);
     }
     if (data_.unk >= 0) data_.types[data_.unk] = static_cast<int32_t>(TokenType::kUnknown);
-    // Tokens marked "normalized" are looked for behind the normalizer, which so runs once over the
-    // whole text; otherwise it runs on each stretch between tokens.
-    if (all_normalized && !data_.space_prefix_unless_space) data_.space_prefix_first_only = true;
   }
 
   void set_token(TokenId id, const std::string& text, TokenType type, const std::string& where) {
@@ -150,16 +144,17 @@ class Reader {
     ids_[text] = id;  // an added token hides an ordinary one of the same name
   }
 
-  TokenId find(const std::string& text, const std::string& what) const {
-    const auto found = ids_.find(text);
-    if (found == ids_.end()) {
-      fail(ErrorCode::kCorrupt, "{}: {} is \"{}\", which is no token", root_.where(), what, text);
-    }
-    return found->second;
+  // A role that nothing fills is no reason not to load; `what` begins with the file's name.
+  TokenId find_role(const std::string& name, const std::string& what) const {
+    const auto found = ids_.find(name);
+    if (found != ids_.end()) return found->second;
+    spdlog::warn("{} is {}, which the vocabulary does not have: ignored", what, quote(name));
+    return -1;
   }
 
   void read_config(std::string_view text) {
-    const std::string path = root_.where() + ": tokenizer_config.json";
+    const std::string path =
+        std::filesystem::path(root_.where()).replace_filename("tokenizer_config.json").string();
     const json parsed = parse_json(text, path);
     const JsonView config(parsed, path);
     const bool has_template = data_.add_bos.has_value();
@@ -175,9 +170,13 @@ class Reader {
   void read_role(const JsonView& config, const char* key, TokenId* id, bool is_settled) const {
     const json* value = config.find(key);
     if (value == nullptr || is_settled) return;
-    const std::string name =
-        value->is_string() ? value->get<std::string>() : config.object(key).string("content");
-    *id = find(name, key);
+    const std::string what = config.where() + ": " + key;
+    if (value->is_object()) value = JsonView(*value, what).find("content");
+    if (value != nullptr && value->is_string()) {
+      *id = find_role(value->get<std::string>(), what);
+    } else {
+      spdlog::warn("{} is not the name of a token: ignored", what);
+    }
   }
 
   JsonView root_;

@@ -45,7 +45,6 @@ bool is_string_pattern(const JsonView& step, std::string_view text) {
 struct Steps {
   bool byte_level = false;
   bool space_marks = false;  // spaces become U+2581
-  bool space_prefix = false;
 };
 
 void read_normalizers(const JsonView& root, TokenizerData* data, Steps* steps) {
@@ -54,10 +53,10 @@ void read_normalizers(const JsonView& root, TokenizerData* data, Steps* steps) {
     if (type == "NFC") {
       data->normalize_nfc = true;
     } else if (type == "Prepend" && step.string("prepend") == kSpaceMark) {
-      steps->space_prefix = true;
+      data->normalizer_prefix = true;
     } else if (type == "Replace" && is_string_pattern(step, " ") &&
                step.string("content") == kSpaceMark) {
-      steps->space_marks = true;
+      data->normalizer_marks = steps->space_marks = true;
     } else {
       refuse(step, fmt::format("this use of {}", type));
     }
@@ -108,7 +107,7 @@ void read_metaspace(const JsonView& step, TokenizerData* data, Steps* steps) {
     refuse(step, "prepend_scheme " + scheme);
   }
   steps->space_marks = true;
-  steps->space_prefix = scheme != "never";
+  data->add_space_prefix = scheme != "never";
   data->space_prefix_first_only = scheme == "first";
   data->space_prefix_unless_space = true;
 }
@@ -259,6 +258,7 @@ int32_t json_id(const json& value, const std::string& what) {
 
 void read_pipeline(const JsonView& root, TokenizerData* data) {
   Steps steps;
+  data->add_space_prefix = false;
   read_normalizers(root, data, &steps);
   read_pre_tokenizers(root, data, &steps);
   if (steps.byte_level == steps.space_marks) {
@@ -273,7 +273,6 @@ void read_pipeline(const JsonView& root, TokenizerData* data) {
   }
   data->model = steps.byte_level ? "gpt2" : "llama";
   data->has_patterns = steps.byte_level;
-  data->add_space_prefix = steps.space_prefix;
   read_post_processors(root, data);
   check_decoders(root, steps.byte_level);
 }

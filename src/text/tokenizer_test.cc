@@ -248,12 +248,13 @@ TEST(Tokenizer, KnowsWhereGenerationEnds) {
   EXPECT_FALSE(tokenizer.is_end_of_generation(262));
 }
 
-TEST(Tokenizer, IdsOutsideTheVocabularyAreErrors) {
+TEST(Tokenizer, IdsOutsideTheVocabularyAreEmptyText) {
   const Tokenizer tokenizer = Tokenizer::create(byte_level_data());
-  EXPECT_THROW(tokenizer.decode(Ids{-1}), Error);
-  EXPECT_THROW(tokenizer.decode(Ids{100000}), Error);
-  EXPECT_THROW(tokenizer.piece(266), Error);
-  EXPECT_THROW(StreamDecoder(tokenizer).push(266), Error);
+  EXPECT_EQ(tokenizer.decode(Ids{'a', -1, 100000, 'b'}), "ab");
+  EXPECT_EQ(tokenizer.piece(266), "");
+  EXPECT_FALSE(tokenizer.is_control(266));
+  EXPECT_FALSE(tokenizer.is_end_of_generation(266));
+  EXPECT_EQ(StreamDecoder(tokenizer).push(266), "");
 }
 
 TEST(Tokenizer, DamagedDataIsNamed) {

@@ -70,7 +70,7 @@ TokenType type_of(const TokenizerData& data, TokenId id) {
   }
   const TokenType type = number == 0 ? TokenType::kNormal : static_cast<TokenType>(number);
   if (type != TokenType::kUserDefined) return type;
-  const bool has_role = id == data.bos || id == data.eos || id == data.eot || id == data.pad;
+  const bool has_role = id == data.bos || id == data.eos || id == data.eot;
   return has_role || looks_like_control(data.tokens[id]) ? TokenType::kControl : type;
 }
 
@@ -85,7 +85,21 @@ int byte_of(std::string_view text) {
   return byte;
 }
 
+// UTF-8 does without some bytes. A special token of such a name, say the letter that is U+00FC, is
+// no byte.
+bool is_in_text(char c) {
+  const auto byte = static_cast<uint8_t>(c);
+  return byte < 0xC0 || (byte >= 0xC2 && byte <= 0xF4);
+}
+
 }  // namespace
+
+bool is_markup(std::string_view name) {
+  const auto enclosed = [&](char open, char close) {
+    return name.size() > 2 && name.front() == open && name.back() == close;
+  };
+  return enclosed('<', '>') || enclosed('[', ']') || looks_like_control(name);
+}
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
@@ -98,66 +112,110 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 Vocabulary::Vocabulary(const TokenizerData& data) {
   check(data);
-  const bool byte_level = data.model == "gpt2";
   const TokenId n = static_cast<TokenId>(data.tokens.size());
   std::fill(std::begin(byte_tokens_), std::end(byte_tokens_), -1);
-  pieces_.resize(n);
-  if (!byte_level) keys_.resize(n);
   types_.reserve(n);
-  ordinary_.reserve(n);
-  for (TokenId id = 0; id < n; ++id) {
-    types_.push_back(type_of(data, id));
-    if (byte_level) {
-      add_byte_level(data.tokens[id], id);
-    } else {
-      add_sentence_piece(data, id);
+  for (TokenId id = 0; id < n; ++id) types_.push_back(type_of(data, id));
+  pieces_.resize(n);
+  is_word_.resize(n);
+  if (data.model == "gpt2") {
+    add_byte_level(data);
+  } else {
+    keys_.resize(n);
+    add_sentence_piece(data);
+  }
+  words_.reserve(n);
+  for (TokenId id = 0; id < n; ++id) index(id);
+}
+
+bool Vocabulary::is_apart(TokenId id, std::string_view name) const {
+  return (is_control(id) || types_[id] == TokenType::kUnused) && is_markup(name);
+}
+
+void Vocabulary::set_byte(uint8_t byte, TokenId id) {
+  TokenId& slot = byte_tokens_[byte];
+  const auto is_plain = [&](TokenId token) {
+    return types_[token] == TokenType::kNormal || types_[token] == TokenType::kByte;
+  };
+  if (slot < 0 || (!is_plain(slot) && is_plain(id))) slot = id;
+}
+
+void Vocabulary::index(TokenId id) {
+  const TokenType type = types_[id];
+  const std::string& name = key(id);
+  if (name.empty() || type == TokenType::kByte) return;
+  if (is_word_[id]) {
+    const auto [known, is_new] = words_.try_emplace(name, id);
+    if (!is_new && type == TokenType::kNormal && types_[known->second] != TokenType::kNormal) {
+      known->second = id;
     }
+    longest_word_ = std::max(longest_word_, name.size());
   }
+  if (type == TokenType::kUserDefined || is_control(id)) special_.emplace(pieces_[id], id);
 }
 
-void Vocabulary::index(std::string_view key, TokenId id) {
-  if (key.empty()) return;
-  if (types_[id] == TokenType::kNormal) {
-    ordinary_.emplace(key, id);
-    longest_ordinary_ = std::max(longest_ordinary_, key.size());
-  } else if (types_[id] == TokenType::kUserDefined || is_control(id)) {
-    special_.emplace(key, id);
-  }
-}
-
-void Vocabulary::add_byte_level(const std::string& text, TokenId id) {
-  pieces_[id] = text;
-  if (types_[id] == TokenType::kNormal || types_[id] == TokenType::kByte) {
-    types_[id] = TokenType::kNormal;
-    if (auto bytes = from_byte_alphabet(text)) pieces_[id] = std::move(*bytes);
-    if (pieces_[id].size() == 1) {
-      TokenId& slot = byte_tokens_[static_cast<uint8_t>(pieces_[id][0])];
-      if (slot < 0) slot = id;
+// Special tokens stand for their own characters, unless merges make them or a byte has no other:
+// then they are words, spelled in the alphabet of bytes.
+void Vocabulary::add_byte_level(const TokenizerData& data) {
+  std::unordered_map<std::string, TokenId> doubtful;
+  for (TokenId id = 0; id < size(); ++id) {
+    const std::string& text = data.tokens[id];
+    TokenType& type = types_[id];
+    if (type == TokenType::kByte) type = TokenType::kNormal;
+    auto bytes = from_byte_alphabet(text);
+    if (bytes && bytes->size() == 1 && (type == TokenType::kNormal || is_in_text((*bytes)[0]))) {
+      set_byte(static_cast<uint8_t>((*bytes)[0]), id);
     }
+    is_word_[id] = type == TokenType::kNormal || (type == TokenType::kUserDefined && bytes == text);
+    if (bytes && !is_word_[id] && !is_apart(id, text)) doubtful.emplace(text, id);
+    pieces_[id] = bytes && type == TokenType::kNormal ? std::move(*bytes) : text;
   }
-  index(pieces_[id], id);
+  if (doubtful.empty()) return;
+  const auto make_word = [&](TokenId id) {
+    is_word_[id] = true;
+    pieces_[id] = *from_byte_alphabet(data.tokens[id]);
+  };
+  for (const TokenId id : byte_tokens_) {
+    if (id >= 0 && !is_apart(id, data.tokens[id])) make_word(id);
+  }
+  for (std::string name : data.merges) {
+    const size_t space = name.find(' ', 1);
+    if (space == std::string::npos) continue;
+    const auto found = doubtful.find(name.erase(space, 1));
+    if (found != doubtful.end()) make_word(found->second);
+  }
 }
 
-void Vocabulary::add_sentence_piece(const TokenizerData& data, TokenId id) {
-  const std::string& text = data.tokens[id];
-  if (types_[id] == TokenType::kByte) {
-    const int byte = byte_of(text);
-    if (byte < 0) {
+// Converters have given tokens called <0xHH> other types than that of a byte.
+void Vocabulary::add_sentence_piece(const TokenizerData& data) {
+  for (TokenId id = 0; id < size(); ++id) {
+    const std::string& text = data.tokens[id];
+    TokenType& type = types_[id];
+    const int byte = data.byte_fallback || type == TokenType::kByte ? byte_of(text) : -1;
+    if (type == TokenType::kByte && byte < 0) {
       fail(ErrorCode::kCorrupt, "{}: token {} is of type byte but reads \"{}\", not <0xHH>",
            data.source, id, text);
     }
-    pieces_[id] = std::string(1, static_cast<char>(byte));
-    if (byte_tokens_[byte] < 0) byte_tokens_[byte] = id;
-    return;
+    if (byte >= 0) set_byte(static_cast<uint8_t>(byte), id);
+    if (byte >= 0 && !is_control(id)) {
+      type = TokenType::kByte;
+      pieces_[id] = std::string(1, static_cast<char>(byte));
+      continue;
+    }
+    keys_[id] = text;
+    is_word_[id] = !is_apart(id, text);
+    pieces_[id] = is_control(id) ? text : replace_all(text, kSpaceMark, " ");
   }
-  keys_[id] = text;
-  pieces_[id] = is_control(id) ? text : replace_all(text, kSpaceMark, " ");
-  index(types_[id] == TokenType::kNormal ? keys_[id] : pieces_[id], id);
 }
 
-TokenId Vocabulary::find_ordinary(std::string_view key) const {
-  const auto found = ordinary_.find(key);
-  return found == ordinary_.end() ? -1 : found->second;
+TokenId Vocabulary::find_word(std::string_view key) const {
+  const auto found = words_.find(key);
+  return found == words_.end() ? -1 : found->second;
+}
+
+TokenId Vocabulary::find_name(std::string_view key) const {
+  const TokenId word = find_word(key);
+  return word < 0 ? find_special(key) : word;
 }
 
 TokenId Vocabulary::find_special(std::string_view piece) const {

@@ -1,5 +1,9 @@
 // What every token id of a model stands for, checked on construction (Error(kCorrupt) names the
 // field at fault). Immutable; owns its strings, and the views it hands out live as long as it does.
+//
+// Names are found whatever the type of their token: a type says what is parsed in text and what is
+// shown. The exception are control tokens that read like markup (<|name|>, [NAME]): no text turns
+// into one of those by way of merges.
 #pragma once
 
 #include <optional>
@@ -15,6 +19,9 @@ namespace tidal {
 
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, a space in "llama" tokens
 
+// Nothing but markup is called so: <name>, <|name|>, [NAME].
+bool is_markup(std::string_view name);
+
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
 
 class Vocabulary {
@@ -27,31 +34,36 @@ class Vocabulary {
   const std::string& piece(TokenId id) const { return pieces_[id]; }  // the bytes it stands for
   // What merges work on: bytes for "gpt2", text with U+2581 for each space for "llama".
   const std::string& key(TokenId id) const { return keys_.empty() ? pieces_[id] : keys_[id]; }
+  // Text may turn into it by way of merges.
+  bool is_word(TokenId id) const { return is_word_[id]; }
   TokenType type(TokenId id) const { return types_[id]; }
   bool is_control(TokenId id) const {
     return types_[id] == TokenType::kControl || types_[id] == TokenType::kUnknown;
   }
 
-  // Ordinary tokens only: text of a user never turns into another kind by way of merges.
-  TokenId find_ordinary(std::string_view key) const;  // -1: none
+  TokenId find_word(std::string_view key) const;  // -1: none, as for all below
+  TokenId find_name(std::string_view key) const;  // a word, else any other token of that name
   // Control, unknown and user-defined tokens.
-  TokenId find_special(std::string_view piece) const;                    // -1: none
-  TokenId byte_token(uint8_t byte) const { return byte_tokens_[byte]; }  // -1: none
+  TokenId find_special(std::string_view piece) const;
+  TokenId byte_token(uint8_t byte) const { return byte_tokens_[byte]; }
 
-  size_t longest_ordinary() const { return longest_ordinary_; }  // bytes
+  size_t longest_word() const { return longest_word_; }  // bytes
 
  private:
-  void add_byte_level(const std::string& text, TokenId id);
-  void add_sentence_piece(const TokenizerData& data, TokenId id);
-  void index(std::string_view key, TokenId id);
+  void add_byte_level(const TokenizerData& data);
+  void add_sentence_piece(const TokenizerData& data);
+  bool is_apart(TokenId id, std::string_view name) const;  // no text turns into it
+  void set_byte(uint8_t byte, TokenId id);
+  void index(TokenId id);
 
   std::vector<std::string> pieces_;  // [n_vocab]
   std::vector<std::string> keys_;    // [n_vocab] for "llama"; else empty, keys are pieces
   std::vector<TokenType> types_;     // [n_vocab]
-  std::unordered_map<std::string_view, TokenId> ordinary_;
+  std::vector<bool> is_word_;        // [n_vocab]
+  std::unordered_map<std::string_view, TokenId> words_;
   std::unordered_map<std::string_view, TokenId> special_;
   TokenId byte_tokens_[256];
-  size_t longest_ordinary_ = 0;
+  size_t longest_word_ = 0;
 };
 
 }  // namespace tidal

@@ -205,8 +205,7 @@ int run_calibrate(const Flags& flags) {
   const Tokenizer tokenizer = load_tokenizer(*model);
   const auto chat_template = load_chat_template(*model, tokenizer);
   const std::vector<TokenId> text = tokenizer.encode(read_text(flags.file), false, false);
-  const CalibrationProbes probes =
-      make_probes(flags, {tokenizer, chat_template, control_token_names(tokenizer)}, text);
+  const CalibrationProbes probes = make_probes(flags, {tokenizer, chat_template}, text);
   catch_interrupts();
   StageBar bar;
   const auto report = [&](std::string_view stage, int64_t done, int64_t total) {

@@ -51,6 +51,11 @@ int tokenize(const Flags& flags) {
   const std::string input = read_text("-");
   if (flags.decode) {
     const std::vector<int32_t> ids = parse_ids(input);
+    for (const int32_t id : ids) {
+      if (id < tokenizer.vocab_size()) continue;
+      fail(ErrorCode::kInvalidArgument, "token id {} is outside the vocabulary of {} tokens", id,
+           tokenizer.vocab_size());
+    }
     const std::string text = tokenizer.decode(ids, /*keep_special=*/true);
     if (flags.json) {
       put_json({{"text", text}});
