@@ -154,7 +154,8 @@ Value float_arithmetic(Run& run, std::string_view op, double a, double b) {
   if (op == "*") return Value(a * b);
   if (op == "**") {
     const double power = std::pow(a, b);
-    if (std::isnan(power) || std::isinf(power)) run.unsupported("a power that is no finite number");
+    if (std::isnan(power) || std::isinf(power))
+      run.unsupported("a power that is not a finite number");
     return Value(power);
   }
   if (b == 0) run.error("division by zero");

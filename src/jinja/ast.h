@@ -35,6 +35,7 @@ enum class ExprKind {
   kCompare,      // children[0] operators[0] children[1] operators[1] children[2] ...
   kConcat,       // children, joined as text
   kConditional,  // children[1] if children[0] else children[2], which may be null
+  kRefused,      // what is not supported: an error where it is reached, called name
 };
 
 struct Expr {
@@ -45,6 +46,8 @@ struct Expr {
   Value constant;
   std::vector<ExprPtr> children;
   std::vector<std::pair<std::string, ExprPtr>> keywords;
+  ExprPtr more_arguments;  // *expr, or null
+  ExprPtr more_keywords;   // **expr, or null
   std::vector<std::string> operators;
 };
 
@@ -64,10 +67,19 @@ enum class StmtKind {
   kWith,         // parameters as bindings, body; a scope of its own
   kFilterBlock,  // body's output through expr, a filter chain on kCaptured
   kGeneration,   // body, in a scope of its own
+  kCallBlock,    // expr, a call that is given caller(parameters): body
+  kRefused,      // what is not supported: an error where it is reached, called name
 };
 
 // The name under which a filter chain finds the text of its block; no template can spell it.
 inline constexpr const char* kCaptured = "<captured>";
+
+// Names that a macro's body may use without their being parameters.
+struct ImpliedNames {
+  bool caller = false;
+  bool varargs = false;
+  bool kwargs = false;
+};
 
 struct Target {
   std::string name;
@@ -89,6 +101,8 @@ struct Stmt {
   std::vector<Target> targets;
   bool unpack = false;  // targets take the elements of the value, even if there is only one
   std::vector<std::pair<std::string, ExprPtr>> parameters;  // default may be null
+  ImpliedNames implied;                                     // of a macro or a call block
+  bool is_recursive = false;
   std::vector<Branch> branches;
   Body body;
   Body else_body;

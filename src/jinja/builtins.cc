@@ -30,9 +30,9 @@ Value call_namespace(Run& run, const Arguments& args) {
   if (args.positional.size() > 1) run.error("namespace takes one dict and keywords");
   std::vector<std::pair<std::string, Value>> attributes;
   if (!args.positional.empty()) {
-    if (!args.positional[0].is_dict()) run.unsupported("a namespace made of no dict");
+    if (!args.positional[0].is_dict()) run.unsupported("a namespace made of anything but a dict");
     for (const auto& [key, value] : args.positional[0].as_dict().entries) {
-      if (!key.is_text()) run.unsupported("a namespace attribute that is no string");
+      if (!key.is_text()) run.unsupported("a namespace attribute that is not a string");
       attributes.emplace_back(key.str(), value);
     }
   }

@@ -24,6 +24,12 @@ ExprParser::Node ExprParser::chain(ExprKind kind, Node left) const {
   return node;
 }
 
+ExprParser::Node ExprParser::refuse(std::string what) const {
+  Node node = make(ExprKind::kRefused);
+  node->name = std::move(what);
+  return node;
+}
+
 void ExprParser::add(Expr& parent, ExprPtr child) const {
   note_depth(parent, child.get());
   parent.children.push_back(std::move(child));
@@ -201,6 +207,9 @@ ExprParser::Node ExprParser::parse_name() {
   } else {
     node->kind = ExprKind::kName;
     node->name = name;
+    implied.caller |= name == "caller";
+    implied.varargs |= name == "varargs";
+    implied.kwargs |= name == "kwargs";
   }
   return node;
 }
@@ -212,12 +221,12 @@ ExprParser::Node ExprParser::parse_number() {
   if (is_float) {
     double value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (result.ec != std::errc()) tokens_.unsupported("a number beyond the range of a double");
+    if (result.ec != std::errc()) node = refuse("a number beyond the range of a double");
     node->constant = Value(value);
   } else {
     int64_t value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (result.ec != std::errc()) tokens_.unsupported("an integer of more than 64 bits");
+    if (result.ec != std::errc()) node = refuse("an integer of more than 64 bits");
     node->constant = Value(value);
   }
   tokens_.next();
@@ -290,7 +299,8 @@ ExprParser::Node ExprParser::parse_subscript(Node node) {
   }
   tokens_.expect_operator("[");
   node = parse_item(std::move(node));
-  if (tokens_.is_operator(",")) tokens_.unsupported("a subscript of several parts");
+  if (tokens_.is_operator(",")) node = refuse("a subscript of several parts");
+  while (tokens_.skip_operator(",")) parse();
   tokens_.expect_operator("]");
   return node;
 }
@@ -371,8 +381,13 @@ void ExprParser::parse_arguments(Expr* call) {
     if (!first) tokens_.expect_operator(",");
     if (!first && tokens_.is_operator(")")) break;
     first = false;
+    if (call->more_keywords) tokens_.corrupt("an argument follows **");
     if (tokens_.is_operator("*") || tokens_.is_operator("**")) {
-      tokens_.unsupported("unpacking of arguments (* or **)");
+      ExprPtr& more = tokens_.next().text == "*" ? call->more_arguments : call->more_keywords;
+      if (more) tokens_.corrupt("a call has * twice");
+      more = parse();
+      note_depth(*call, more.get());
+      continue;
     }
     const bool is_keyword = tokens_.is(TokenKind::kName) &&
                             tokens_.look().kind == TokenKind::kOperator &&
@@ -383,8 +398,8 @@ void ExprParser::parse_arguments(Expr* call) {
       ExprPtr value = parse();
       note_depth(*call, value.get());
       call->keywords.emplace_back(std::move(name), std::move(value));
-    } else if (!call->keywords.empty()) {
-      tokens_.corrupt("a positional argument follows a keyword argument");
+    } else if (!call->keywords.empty() || call->more_arguments) {
+      tokens_.corrupt("a positional argument follows a keyword argument or *");
     } else {
       add(*call, parse());
     }

@@ -21,6 +21,8 @@ class ExprParser {
   // filter comes without a bar.
   ExprPtr parse_filters(ExprPtr value, bool inline_first);
 
+  ImpliedNames implied;  // which of them have been read; the caller resets it
+
  private:
   using Node = ExprPtr;
 
@@ -28,6 +30,7 @@ class ExprParser {
   Node chain(ExprKind kind, Node left) const;  // a node whose first child is `left`
 
   void add(Expr& parent, ExprPtr child) const;
+  Node refuse(std::string what) const;
   void note_depth(Expr& parent, const Expr* child) const;
 
   Node parse_or();

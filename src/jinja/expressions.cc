@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "jinja/interpreter.h"
 
 namespace tidal::jinja {
@@ -57,6 +59,8 @@ Value Interpreter::evaluate(const Expr& expr) {
       return evaluate_compare(expr);
     case ExprKind::kConcat:
       return evaluate_concat(expr);
+    case ExprKind::kRefused:
+      run_.unsupported("{}", expr.name);
     case ExprKind::kConditional:
       if (truth(child(0))) return child(1);
       return expr.children[2] != nullptr ? child(2) : Value::undefined("the missing else");
@@ -67,7 +71,7 @@ Value Interpreter::evaluate(const Expr& expr) {
 Value Interpreter::evaluate_name(const Expr& expr) {
   if (const Value* found = scope_->find(expr.name)) return *found;
   if (is_builtin(expr.name)) return Value(Builtin{expr.name});
-  for (const char* special : {"varargs", "kwargs", "caller", "self", "super"}) {
+  for (const char* special : {"self", "super"}) {
     if (expr.name == special) run_.unsupported("'{}'", expr.name);
   }
   return Value::undefined(expr.name);
@@ -111,12 +115,29 @@ Arguments Interpreter::evaluate_arguments(const Expr& call) {
   for (size_t i = 1; i < call.children.size(); ++i) {
     args.positional.push_back(evaluate(*call.children[i]));
   }
-  for (const auto& [name, value] : call.keywords)
+  if (call.more_arguments) {
+    for (Value& item : iterate(run_, evaluate(*call.more_arguments))) {
+      args.positional.push_back(std::move(item));
+    }
+  }
+  for (const auto& [name, value] : call.keywords) {
     args.keywords.emplace_back(name, evaluate(*value));
+  }
+  if (!call.more_keywords) return args;
+  const Value more = evaluate(*call.more_keywords);
+  if (!more.is_dict()) run_.error("** takes a dict, not {}", type_name(more));
+  for (const auto& [key, value] : more.as_dict().entries) {
+    if (!key.is_text()) run_.error("a keyword is a string, not {}", type_name(key));
+    if (std::ranges::any_of(args.keywords, [&](const auto& k) { return k.first == key.str(); })) {
+      run_.error("the keyword '{}' is given twice", key.str());
+    }
+    run_.step(static_cast<int64_t>(args.keywords.size() / 16) + 1);
+    args.keywords.emplace_back(key.str(), value);
+  }
   return args;
 }
 
-Value Interpreter::evaluate_call(const Expr& expr) {
+Value Interpreter::evaluate_call(const Expr& expr, const Value* caller) {
   const Expr& callee = *expr.children[0];
   Value self;
   Value function;
@@ -126,15 +147,16 @@ Value Interpreter::evaluate_call(const Expr& expr) {
   } else {
     function = evaluate(callee);
   }
-  const Arguments args = evaluate_arguments(expr);
+  Arguments args = evaluate_arguments(expr);
+  if (caller != nullptr) args.keywords.emplace_back("caller", *caller);
   run_.line = expr.line;
   if (function.is<Method>()) {
-    if (self.is_undefined()) run_.unsupported("calling a method that is no `object.name(...)`");
+    if (self.is_undefined()) run_.unsupported("calling a method other than as `object.name(...)`");
     return call_method(run_, self, function.get<Method>().name, args);
   }
   if (function.is<Builtin>()) return call_builtin(run_, function.get<Builtin>().name, args);
   if (function.is<std::shared_ptr<const Macro>>()) {
-    return call_macro(*function.get<std::shared_ptr<const Macro>>(), args);
+    return call_macro(*function.get<std::shared_ptr<const Macro>>(), std::move(args));
   }
   if (function.is_undefined()) {
     if (callee.kind == ExprKind::kAttribute) {
@@ -190,30 +212,46 @@ Value Interpreter::evaluate_sign(const Expr& expr) {
   return arithmetic(run_, "-", Value(int64_t{0}), value);
 }
 
-Value Interpreter::call_macro(const Macro& macro, const Arguments& args) {
+Value Interpreter::call_macro(const Macro& macro, Arguments args) {
   const Stmt& definition = *macro.definition;
   const auto& parameters = definition.parameters;
-  if (args.positional.size() > parameters.size()) {
-    run_.error("the macro '{}' takes {} arguments, not {}", definition.name, parameters.size(),
-               args.positional.size());
-  }
+  const ImpliedNames& implied = definition.implied;
   const DepthGuard depth(run_);
   const ScopeGuard guard(*this, macro.scope);
-  for (const auto& [name, value] : args.keywords) {
-    const bool known = std::any_of(parameters.begin(), parameters.end(),
-                                   [&key = name](const auto& p) { return p.first == key; });
-    if (!known) run_.error("the macro '{}' takes no argument '{}'", definition.name, name);
-    scope_->names[name] = value;
-  }
+  auto& names = scope_->names;
+  auto& keywords = args.keywords;
+  const auto take_keyword = [&](const std::string& name) {
+    const auto found = std::ranges::find(keywords, name, [](const auto& k) { return k.first; });
+    if (found == keywords.end()) return false;
+    names[name] = std::move(found->second);
+    keywords.erase(found);
+    return true;
+  };
+  const size_t n_positional = std::min(args.positional.size(), parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto& [name, otherwise] = parameters[i];
-    const bool has_keyword = scope_->names.contains(name);
-    if (i < args.positional.size()) {
-      if (has_keyword) run_.error("the macro '{}' is given '{}' twice", definition.name, name);
-      scope_->names[name] = args.positional[i];
-    } else if (!has_keyword) {
-      scope_->names[name] = otherwise != nullptr ? evaluate(*otherwise) : Value::undefined(name);
+    if (i < n_positional) {
+      names[name] = args.positional[i];
+    } else if (!take_keyword(name)) {
+      Value value = otherwise != nullptr ? evaluate(*otherwise) : Value::undefined(name);
+      names[name] = std::move(value);
     }
+  }
+  if (implied.caller && !take_keyword("caller")) names["caller"] = Value::undefined("caller");
+  if (implied.kwargs) {
+    std::vector<std::pair<Value, Value>> rest;
+    for (auto& [name, value] : keywords) rest.emplace_back(run_.text(name, false), value);
+    names["kwargs"] = run_.dict(std::move(rest));
+  } else if (!keywords.empty()) {
+    run_.error("the macro '{}' takes no argument '{}'", definition.name, keywords[0].first);
+  }
+  args.positional.erase(args.positional.begin(),
+                        args.positional.begin() + static_cast<ptrdiff_t>(n_positional));
+  if (implied.varargs) {
+    names["varargs"] = run_.list(std::move(args.positional), ListKind::kTuple);
+  } else if (!args.positional.empty()) {
+    run_.error("the macro '{}' takes {} arguments, not {}", definition.name, parameters.size(),
+               n_positional + args.positional.size());
   }
   return capture(definition.body);
 }

@@ -201,6 +201,7 @@ std::pair<std::string, Arguments> split_name(Run& run, const Arguments& args, si
 }
 
 Value filter_map(Run& run, const Value& value, const Arguments& args) {
+  if (!truth(value)) return run.list({}, ListKind::kGenerator);  // None too, as in Jinja
   std::vector<Value> items;
   if (args.positional.empty()) {
     const auto given = args.bind(run, "map", {"attribute", "default"});
@@ -218,6 +219,7 @@ Value filter_map(Run& run, const Value& value, const Arguments& args) {
 }
 
 Value pick(Run& run, const Value& value, const Arguments& args, bool by_attribute, bool wanted) {
+  if (!truth(value)) return run.list({}, ListKind::kGenerator);
   if (by_attribute && args.positional.empty()) run.error("the name of an attribute is missing");
   const size_t at = by_attribute ? 1 : 0;
   std::optional<std::pair<std::string, Arguments>> test;

@@ -37,6 +37,7 @@ class Interpreter {
   Flow execute_with(const Stmt& stmt);
   void execute_set_block(const Stmt& stmt);
   void define_macro(const Stmt& stmt);
+  void execute_call_block(const Stmt& stmt);
   void assign(const Stmt& stmt, const Value& value);
   void assign(const Target& target, const Value& value);
   void print(const JinjaText& text);
@@ -49,11 +50,11 @@ class Interpreter {
   Value evaluate_name(const Expr& expr);
   Value evaluate_collection(const Expr& expr);
   Value evaluate_slice(const Expr& expr);
-  Value evaluate_call(const Expr& expr);
+  Value evaluate_call(const Expr& expr, const Value* caller = nullptr);
   Value evaluate_compare(const Expr& expr);
   Value evaluate_concat(const Expr& expr);
   Value evaluate_sign(const Expr& expr);
-  Value call_macro(const Macro& macro, const Arguments& args);
+  Value call_macro(const Macro& macro, Arguments args);
   Arguments evaluate_arguments(const Expr& call);
 
   // A new scope inside the current one while it lives.
@@ -69,11 +70,16 @@ class Interpreter {
     ScopePtr saved_;
   };
 
+  struct Output {
+    JinjaText text;
+    Charge charge;
+  };
+
   const Program& program_;
   Run run_;
   ScopePtr scope_;
   std::vector<ScopePtr> held_scopes_;  // in which a macro was defined
-  JinjaText* output_ = nullptr;
+  Output* output_ = nullptr;
 };
 
 }  // namespace tidal::jinja

@@ -3,9 +3,10 @@
 //
 // A JinjaTemplate is parsed once, is immutable and may be rendered from any number of threads.
 // Templates and contexts are untrusted: work, memory, output and nesting are bounded (kExhausted),
-// a template that is no Jinja is kCorrupt, one that uses what this interpreter does not know is
-// kUnsupported, and one that fails as it would in Python (or raises) is kInvalidArgument. Each
-// error names the template's line and quotes it.
+// a template that is not valid Jinja is kCorrupt, one that uses what this interpreter does not know
+// is kUnsupported where rendering reaches it (a tag that Jinja does not know either: at once), and
+// one that fails as it would in Python (or raises) is kInvalidArgument. Each error names the
+// template's line and quotes it.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,11 @@
 namespace tidal {
 
 struct JinjaLimits {
-  int64_t max_steps = 4'000'000;            // nodes evaluated, items visited, 256-byte blocks read
-  int64_t max_memory = int64_t{256} << 20;  // bytes of all values made during one render
-  int64_t max_output = int64_t{16} << 20;   // bytes of the result
-  int max_depth = 300;                      // nested expressions, statements and macro calls
+  int64_t max_steps = 4'000'000;  // nodes evaluated, items visited, 256-byte blocks read
+  int64_t max_memory = int64_t{256}
+                       << 20;  // bytes of the values that live at any one time of a render
+  int64_t max_output = int64_t{16} << 20;  // bytes of the result
+  int max_depth = 300;                     // nested expressions, statements and macro calls
 };
 
 struct JinjaOptions {

@@ -320,7 +320,7 @@ class Lexer {
       code = code * static_cast<char32_t>(base) + static_cast<char32_t>(digit);
     }
     if ((exact && n != most) || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
-      corrupt("a string escape is no character");
+      corrupt("a string escape is not a character");
     }
     append_utf8(code, value);
     return i + n;

@@ -90,6 +90,12 @@ class Parser {
     if (tag == "macro") return parse_macro();
     if (tag == "with") return parse_with();
     if (tag == "filter") return parse_filter_block();
+    if (tag == "call") return parse_call_block();
+    for (const char* known : {"extends", "from", "import", "include", "print"}) {
+      if (tag == known) return parse_refused("");
+    }
+    if (tag == "block") return parse_refused("endblock");
+    if (tag == "autoescape") return parse_refused("endautoescape");
     if (tag == "generation") {
       Node node = make(StmtKind::kGeneration);
       tokens_.next();
@@ -103,10 +109,6 @@ class Parser {
       Node node = make(tag == "break" ? StmtKind::kBreak : StmtKind::kContinue);
       tokens_.next();
       return node;
-    }
-    for (const char* known : {"autoescape", "block", "call", "debug", "do", "extends", "from",
-                              "import", "include", "pluralize", "print", "trans"}) {
-      if (tag == known) tokens_.unsupported(fmt::format("the tag {{% {} %}}", tag));
     }
     if (tag.starts_with("end") || tag == "else" || tag == "elif") {
       tokens_.corrupt(fmt::format("{{% {} %}} without its beginning", tag));
@@ -160,7 +162,7 @@ class Parser {
     if (!tokens_.skip_name("in")) tokens_.unexpected("'in'");
     node->expr = expressions_.parse_tuple(false);
     if (tokens_.skip_name("if")) node->condition = expressions_.parse();
-    if (tokens_.is_name("recursive")) tokens_.unsupported("a recursive loop");
+    node->is_recursive = tokens_.skip_name("recursive");
     end_tag();
     ++loops_;
     node->body = parse_body({"else", "endfor"});
@@ -208,6 +210,55 @@ class Parser {
     Node node = make(StmtKind::kMacro);
     tokens_.next();
     node->name = tokens_.expect_name();
+    parse_signature(node.get());
+    parse_macro_body(node.get(), "endmacro");
+    return node;
+  }
+
+  // What Jinja knows and tidal does not. end: the tag that closes its body, if it has one.
+  Node parse_refused(std::string_view end) {
+    Node node = make(StmtKind::kRefused);
+    node->name = fmt::format("the tag {{% {} %}}", tokens_.current().text);
+    skip_to_tag_end();
+    if (!end.empty()) {
+      node->body = parse_block(end);
+      skip_to_tag_end();
+    }
+    return node;
+  }
+
+  void skip_to_tag_end() {
+    while (!tokens_.is(TokenKind::kBlockEnd) && !tokens_.is(TokenKind::kEnd)) tokens_.next();
+  }
+
+  Node parse_call_block() {
+    Node node = make(StmtKind::kCallBlock);
+    tokens_.next();
+    node->name = "caller";
+    if (tokens_.is_operator("(")) parse_signature(node.get());
+    node->expr = expressions_.parse();
+    if (node->expr->kind != ExprKind::kCall) tokens_.corrupt("{% call %} takes a call");
+    parse_macro_body(node.get(), "endcall");
+    return node;
+  }
+
+  void parse_macro_body(Stmt* node, std::string_view end) {
+    const int loops = std::exchange(loops_, 0);
+    const ImpliedNames outer = std::exchange(expressions_.implied, {});
+    node->body = parse_block(end);
+    loops_ = loops;
+    node->implied = expressions_.implied;
+    expressions_.implied.caller |= outer.caller;
+    expressions_.implied.varargs |= outer.varargs;
+    expressions_.implied.kwargs |= outer.kwargs;
+    for (const auto& [name, value] : node->parameters) {
+      if (name == "caller") node->implied.caller = false;
+      if (name == "varargs") node->implied.varargs = false;
+      if (name == "kwargs") node->implied.kwargs = false;
+    }
+  }
+
+  void parse_signature(Stmt* node) {
     tokens_.expect_operator("(");
     while (!tokens_.is_operator(")")) {
       if (!node->parameters.empty()) tokens_.expect_operator(",");
@@ -221,10 +272,6 @@ class Parser {
       node->parameters.emplace_back(std::move(name), std::move(value));
     }
     tokens_.next();
-    const int loops = std::exchange(loops_, 0);
-    node->body = parse_block("endmacro");
-    loops_ = loops;
-    return node;
   }
 
   Node parse_with() {

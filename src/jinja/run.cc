@@ -44,13 +44,30 @@ void Run::step(int64_t n) {
   }
 }
 
-void Run::allocate(size_t bytes) {
-  step(static_cast<int64_t>(bytes / 256));
-  memory_ += static_cast<int64_t>(bytes);
-  if (memory_ > options_.limits.max_memory) {
+// Copying a page takes about as long as a step.
+void Run::check_memory(size_t bytes) {
+  constexpr size_t kPage = 4096;
+  step(static_cast<int64_t>(bytes / kPage));
+  if (static_cast<int64_t>(bytes) > options_.limits.max_memory - live_ - temporary_) {
     raise(ErrorCode::kExhausted,
-          fmt::format("rendering makes more than {} bytes of values", options_.limits.max_memory));
+          fmt::format("rendering needs more than {} bytes of memory", options_.limits.max_memory));
   }
+}
+
+void Run::allocate(size_t bytes) {
+  check_memory(bytes);
+  temporary_ += static_cast<int64_t>(bytes);
+}
+
+void Run::add(Charge& charge, size_t bytes) {
+  check_memory(bytes);
+  charge.add(static_cast<int64_t>(bytes));
+}
+
+Charge Run::charge(size_t bytes) {
+  Charge result(&live_);
+  add(result, bytes);
+  return result;
 }
 
 void Run::enter() {
@@ -62,8 +79,13 @@ void Run::enter() {
 }
 
 Value Run::text(JinjaText text) {
-  allocate(64 + text.size() + text.content().size() * sizeof(ByteRange));
-  return Value::text(std::move(text));
+  struct Charged {
+    JinjaText text;
+    Charge charge;
+  };
+  Charge bytes = charge(64 + text.size() + text.content().size() * sizeof(ByteRange));
+  auto charged = std::make_shared<const Charged>(Charged{std::move(text), std::move(bytes)});
+  return Value(std::shared_ptr<const JinjaText>(charged, &charged->text));
 }
 
 Value Run::text(std::string bytes, bool is_content) {
@@ -79,8 +101,8 @@ int Run::checked_depth(int depth) const {
 }
 
 Value Run::list(std::vector<Value> items, ListKind kind) {
-  allocate(64 + items.size() * sizeof(Value));
   auto list = std::make_shared<List>();
+  list->charge = charge(64 + items.size() * sizeof(Value));
   list->kind = kind;
   int deepest = 0;
   for (const Value& item : items) deepest = std::max(deepest, depth_of(item));
@@ -90,8 +112,8 @@ Value Run::list(std::vector<Value> items, ListKind kind) {
 }
 
 Value Run::dict(std::vector<std::pair<Value, Value>> entries) {
-  allocate(64 + entries.size() * sizeof(std::pair<Value, Value>));
   auto dict = std::make_shared<Dict>();
+  dict->charge = charge(64 + entries.size() * sizeof(std::pair<Value, Value>));
   int deepest = 0;
   for (const auto& [key, value] : entries) {
     deepest = std::max({deepest, depth_of(key), depth_of(value)});
@@ -102,15 +124,17 @@ Value Run::dict(std::vector<std::pair<Value, Value>> entries) {
 }
 
 Value Run::make_namespace(std::vector<std::pair<std::string, Value>> attributes) {
-  allocate(128 + attributes.size() * sizeof(attributes[0]));
   auto result = std::make_shared<Namespace>();
+  result->charge = charge(128 + attributes.size() * sizeof(attributes[0]));
   result->attributes = std::move(attributes);
   namespaces_.push_back(result);
   return Value(std::move(result));
 }
 
 Run::~Run() {
-  for (const auto& each : namespaces_) each->attributes.clear();
+  for (const auto& each : namespaces_) {
+    if (const auto alive = each.lock()) alive->attributes.clear();
+  }
 }
 
 Value from_json(Run& run, const nlohmann::ordered_json& json, bool is_content) {

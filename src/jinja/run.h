@@ -31,9 +31,11 @@ class Run {
 
   void step(int64_t n = 1);
   void read(size_t bytes) { step(static_cast<int64_t>(bytes / 256) + 1); }
+  // Memory of the expression or statement that is being evaluated, given back at its end.
   void allocate(size_t bytes);
-  void enter();
-  void leave() { --depth_; }
+  // Memory that is given back when the charge ends.
+  Charge charge(size_t bytes);
+  void add(Charge& charge, size_t bytes);
 
   // Values whose size counts against the limits.
   Value text(JinjaText text);
@@ -55,26 +57,34 @@ class Run {
   [[noreturn]] void raise(ErrorCode code, std::string_view message) const;
 
  private:
+  friend class DepthGuard;
   int checked_depth(int depth) const;
+  void enter();
+  void check_memory(size_t bytes);
 
   std::string_view source_;
   const JinjaOptions& options_;
   int64_t steps_ = 0;
-  int64_t memory_ = 0;
+  int64_t live_ = 0;       // bytes, of charges
+  int64_t temporary_ = 0;  // bytes, of what is being evaluated
   int depth_ = 0;
-  std::vector<std::shared_ptr<Namespace>> namespaces_;
+  std::vector<std::weak_ptr<Namespace>> namespaces_;
 };
 
-// Counts one level of nesting while it lives.
+// Counts one level of nesting while it lives, and gives back what was allocated meanwhile.
 class DepthGuard {
  public:
-  explicit DepthGuard(Run& run) : run_(run) { run_.enter(); }
-  ~DepthGuard() { run_.leave(); }
+  explicit DepthGuard(Run& run) : run_(run), temporary_(run.temporary_) { run_.enter(); }
+  ~DepthGuard() {
+    --run_.depth_;
+    run_.temporary_ = temporary_;
+  }
   DepthGuard(const DepthGuard&) = delete;
   DepthGuard& operator=(const DepthGuard&) = delete;
 
  private:
   Run& run_;
+  int64_t temporary_;
 };
 
 // ==, <, in and str() of Python. compare: negative, 0 or positive; an error for types without

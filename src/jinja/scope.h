@@ -15,6 +15,7 @@ namespace tidal::jinja {
 struct Scope {
   std::shared_ptr<Scope> parent;
   std::unordered_map<std::string, Value> names;
+  Charge charge = {};
 
   const Value* find(const std::string& name) const {
     for (const Scope* scope = this; scope != nullptr; scope = scope->parent.get()) {

@@ -16,26 +16,26 @@ Interpreter::~Interpreter() {
 
 Interpreter::ScopeGuard::ScopeGuard(Interpreter& interpreter, ScopePtr parent)
     : interpreter_(interpreter), saved_(std::move(interpreter.scope_)) {
-  interpreter_.run_.allocate(sizeof(Scope));
-  interpreter_.scope_ = std::make_shared<Scope>(Scope{std::move(parent), {}});
+  Charge charge = interpreter_.run_.charge(sizeof(Scope));
+  interpreter_.scope_ = std::make_shared<Scope>(Scope{std::move(parent), {}, std::move(charge)});
 }
 
 JinjaText Interpreter::render(const Dict& variables) {
   for (const auto& [name, value] : variables.entries) {
     if (name.is_text()) scope_->names[name.str()] = value;
   }
-  JinjaText output;
+  Output output{{}, run_.charge(0)};
   output_ = &output;
   // The template's own names lie in a scope inside that of its context.
   const ScopeGuard guard(*this, scope_);
   execute(program_.body);
-  return output;
+  return std::move(output.text);
 }
 
 void Interpreter::print(const JinjaText& text) {
-  run_.allocate(text.size() + text.content().size() * sizeof(ByteRange));
-  output_->append(text);
-  if (static_cast<int64_t>(output_->size()) > run_.options().limits.max_output) {
+  run_.add(output_->charge, text.size() + text.content().size() * sizeof(ByteRange));
+  output_->text.append(text);
+  if (static_cast<int64_t>(output_->text.size()) > run_.options().limits.max_output) {
     run_.raise(ErrorCode::kExhausted,
                fmt::format("the output is longer than {} bytes", run_.options().limits.max_output));
   }
@@ -84,6 +84,11 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt) {
       print(to_text(run_, through_filters(*stmt.expr, capture(stmt.body))));
       return Flow::kNormal;
     }
+    case StmtKind::kCallBlock:
+      execute_call_block(stmt);
+      return Flow::kNormal;
+    case StmtKind::kRefused:
+      run_.unsupported("{}", stmt.name);
     case StmtKind::kGeneration: {
       const ScopeGuard scope(*this, scope_);
       print(capture(stmt.body).as_text());
@@ -115,6 +120,7 @@ std::vector<Value> Interpreter::filter_items(const Stmt& stmt, const Value& iter
 }
 
 Interpreter::Flow Interpreter::execute_for(const Stmt& stmt) {
+  if (stmt.is_recursive) run_.unsupported("a recursive loop");
   const Value iterable = evaluate(*stmt.expr);
   auto loop = std::make_shared<LoopState>();
   loop->items = run_.list(filter_items(stmt, iterable));
@@ -145,13 +151,14 @@ void Interpreter::assign(const Stmt& stmt, const Value& value) {
 
 void Interpreter::assign(const Target& target, const Value& value) {
   if (target.attribute.empty()) {
-    run_.allocate(sizeof(Value));
-    scope_->names[target.name] = value;
+    if (scope_->names.insert_or_assign(target.name, value).second) {
+      run_.add(scope_->charge, sizeof(*scope_->names.begin()));
+    }
     return;
   }
   const Value* found = scope_->find(target.name);
   if (found == nullptr || !found->is<std::shared_ptr<Namespace>>()) {
-    run_.error("'{}' is no namespace, so its attribute cannot be set", target.name);
+    run_.error("'{}' is not a namespace, so its attribute cannot be set", target.name);
   }
   if (target.attribute.starts_with('_')) {
     run_.error("the attribute '{}' of a namespace begins with _", target.attribute);
@@ -161,17 +168,17 @@ void Interpreter::assign(const Target& target, const Value& value) {
   if (Value* slot = names.find(target.attribute)) {
     *slot = value;
   } else {
-    run_.allocate(sizeof(names.attributes[0]));
+    run_.add(names.charge, sizeof(names.attributes[0]));
     names.attributes.emplace_back(target.attribute, value);
   }
 }
 
 Value Interpreter::capture(const Body& body) {
-  JinjaText text;
-  JinjaText* const saved = std::exchange(output_, &text);
+  Output output{{}, run_.charge(0)};
+  Output* const saved = std::exchange(output_, &output);
   if (execute(body) != Flow::kNormal) run_.unsupported("leaving a block of text with its loop");
   output_ = saved;
-  return run_.text(std::move(text));
+  return run_.text(std::move(output.text));
 }
 
 Value Interpreter::through_filters(const Expr& filters, Value captured) {
@@ -196,9 +203,15 @@ Interpreter::Flow Interpreter::execute_with(const Stmt& stmt) {
   return execute(stmt.body);
 }
 
+void Interpreter::execute_call_block(const Stmt& stmt) {
+  const ScopeGuard guard(*this, scope_);
+  const Value caller(std::make_shared<const Macro>(Macro{&stmt, scope_}));
+  print(to_text(run_, evaluate_call(*stmt.expr, &caller)));
+}
+
 void Interpreter::define_macro(const Stmt& stmt) {
   held_scopes_.push_back(scope_);
-  run_.allocate(sizeof(Macro));
+  run_.add(scope_->charge, sizeof(Macro) + sizeof(ScopePtr));
   scope_->names[stmt.name] = Value(std::make_shared<const Macro>(Macro{&stmt, scope_}));
 }
 
@@ -215,7 +228,7 @@ std::string JinjaTemplate::render(const nlohmann::ordered_json& context,
                                   const JinjaOptions& options) const {
   jinja::Interpreter interpreter(*program_, options);
   const jinja::Value variables = jinja::from_json(interpreter.state(), context, true);
-  if (!variables.is_dict()) interpreter.state().error("the context is no object");
+  if (!variables.is_dict()) interpreter.state().error("the context is not an object");
   return interpreter.render(variables.as_dict()).str();
 }
 

@@ -24,6 +24,31 @@ struct Namespace;
 struct LoopState;
 struct Macro;
 
+// Bytes that count against a render's limit while this lives; the count must outlive it.
+class Charge {
+ public:
+  Charge() = default;
+  explicit Charge(int64_t* live) : live_(live) {}
+  Charge(Charge&& other) noexcept : live_(other.live_), bytes_(std::exchange(other.bytes_, 0)) {}
+  Charge& operator=(Charge&& other) noexcept {
+    std::swap(live_, other.live_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Charge() {
+    if (live_ != nullptr) *live_ -= bytes_;
+  }
+
+  void add(int64_t bytes) {
+    bytes_ += bytes;
+    *live_ += bytes;
+  }
+
+ private:
+  int64_t* live_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
 struct Undefined {
   std::string name;  // what was looked up, for messages
 };
@@ -102,17 +127,20 @@ struct List {
   std::vector<Value> items;
   int depth = 1;
   mutable bool consumed = false;  // of a generator
+  Charge charge = {};
 };
 
 struct Dict {
   std::vector<std::pair<Value, Value>> entries;  // in order of insertion, keys distinct
   int depth = 1;
+  Charge charge = {};
 
   const Value* find(std::string_view key) const;
 };
 
 struct Namespace {
   std::vector<std::pair<std::string, Value>> attributes;
+  Charge charge = {};
 
   Value* find(std::string_view name);
 };

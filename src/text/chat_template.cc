@@ -116,7 +116,7 @@ JinjaText ChatTemplate::render_marked(const nlohmann::ordered_json& messages,
   if (!bos_piece_.empty()) set_entry(run, &variables, "bos_token", run.text(bos_piece_, false));
   if (!eos_piece_.empty()) set_entry(run, &variables, "eos_token", run.text(eos_piece_, false));
   if (!options.variables.is_null()) {
-    if (!options.variables.is_object()) run.error("the variables are no object");
+    if (!options.variables.is_object()) run.error("the variables are not an object");
     for (const auto& [name, value] : options.variables.items()) {
       set_entry(run, &variables, name, from_json(run, value, true));
     }

@@ -138,7 +138,8 @@ TEST(ChatTemplate, NamesWhatIsWrong) {
   EXPECT_THAT(message_of({{{"role", "user"}}}), HasSubstr("'content' is undefined"));
   ChatOptions options;
   options.variables = {1};
-  EXPECT_THAT(message_of({{{"role", "user"}, {"content", "x"}}}, options), HasSubstr("no object"));
+  EXPECT_THAT(message_of({{{"role", "user"}, {"content", "x"}}}, options),
+              HasSubstr("not an object"));
 }
 
 TEST(ChatTemplate, IsSharedByThreads) {
