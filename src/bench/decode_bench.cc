@@ -156,7 +156,7 @@ class Bench {
   void attend_several(Contestant& contestant, int32_t batch) {
     const Config& config = model().config();
     const int32_t n = options_.step_queries;
-    const int64_t width = int64_t{n} * config.n_heads * config.head_dim;
+    const int64_t width = int64_t{n} * config.attention().n_heads * config.attention().head_dim;
     if (sequences_.length() < n) return;
     // Queries without a direction of their own.
     std::vector<float> q(static_cast<size_t>(batch * width), 1.0f);
@@ -165,13 +165,13 @@ class Bench {
     std::vector<RowsRead> rows(items.size());
     const Clock::time_point start = Clock::now();
     timing_.timing(true);
-    for (int32_t layer = 0; layer < config.n_layers; ++layer) {
+    for (int32_t layer = 0; layer < config.n_layers(); ++layer) {
       for (int32_t s = 0; s < batch; ++s) {
         const auto index = static_cast<size_t>(s);
         items[index] = {.q = q.data() + s * width,
                         .out = out.data() + s * width,
                         .n_queries = n,
-                        .n_heads = config.n_heads,
+                        .n_heads = config.attention().n_heads,
                         .first_position = sequences_.length() - n,
                         .kv = sequences_.cache(s, layer),
                         .rows = &rows[index]};
@@ -300,7 +300,7 @@ class Bench {
   std::vector<MethodOptions> variants(int64_t depth, const MethodOptions& method,
                                       const AttentionMethod& in_force) const {
     if (in_force.dense(depth + 1)) return {};
-    const LayerPlan plan = parse_plan_line(in_force.plan_line(), model().config().n_layers);
+    const LayerPlan plan = parse_plan_line(in_force.plan_line(), model().config().n_layers());
     std::vector<MethodOptions> result;
     const auto add = [&](const LayerPlan& changed) {
       if (changed == plan) return;

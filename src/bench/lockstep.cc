@@ -93,7 +93,7 @@ bool Lockstep::prefill(std::span<const int32_t> tokens,
 bool Lockstep::fill(int64_t depth, uint64_t seed,
                     const std::function<bool(int64_t done, int64_t total)>& progress) {
   const Config& config = model().config();
-  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
+  const int64_t width = int64_t{config.attention().n_kv_heads} * config.attention().head_dim;
   std::mt19937_64 random(seed);
   const std::vector<float> bank = make_bank(width, random);
   std::vector<float> k(static_cast<size_t>(kFillRows * width));
@@ -112,7 +112,7 @@ bool Lockstep::fill(int64_t depth, uint64_t seed,
       const int64_t n = std::min(kFillRows, depth - first);
       const bool grown = kv.grow(n);
       TIDAL_CHECK(grown, "the capacity of {} tokens is passed", kv.max_length());
-      for (int32_t layer = 0; layer < config.n_layers; ++layer) {
+      for (int32_t layer = 0; layer < config.n_layers(); ++layer) {
         slice(k);
         slice(v);
         const AppendItem item{k.data(), v.data(), n, first, kv.view(layer)};

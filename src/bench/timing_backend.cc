@@ -3,24 +3,46 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tidal {
 namespace {
 
 constexpr std::string_view kOtherMatmul = "matvec other";
 
-// "qkv Q4_K+Q6_K [1536, 576]": what one call multiplies with.
-std::string describe(std::string_view role, std::span<const Weight* const> weights) {
+// What one call multiplies with, by the role of its first matrix.
+std::string_view role_name(MatrixRole role) {
+  switch (role) {
+    case MatrixRole::kQ:
+    case MatrixRole::kK:
+    case MatrixRole::kV:
+      return "qkv";
+    case MatrixRole::kO:
+      return "output";
+    case MatrixRole::kGate:
+    case MatrixRole::kUp:
+      return "gate+up";
+    case MatrixRole::kDown:
+      return "down";
+    case MatrixRole::kOutput:
+      return "logits";
+  }
+  return "other";
+}
+
+// "matvec qkv Q4_K+Q6_K [1536, 576]"
+std::string describe(MatrixRole role, std::span<const Linear> linears) {
   std::string types;
   int64_t rows = 0;
-  for (const Weight* weight : weights) {
-    rows += weight->rows;
-    const std::string_view type = dtype_name(weight->dtype);
+  for (const Linear& linear : linears) {
+    rows += linear.weight->rows;
+    const std::string_view type = dtype_name(linear.weight->dtype);
     if (types.find(type) != std::string::npos) continue;
     types += types.empty() ? "" : "+";
     types += type;
   }
-  return fmt::format("matvec {} {} [{}, {}]", role, types, rows, weights[0]->cols);
+  return fmt::format("matvec {} {} [{}, {}]", role_name(role), types, rows,
+                     linears[0].weight->cols);
 }
 
 struct ScopeNames {
@@ -65,20 +87,21 @@ double cache_bytes(std::span<const Item> items) {
 
 TimingBackend::TimingBackend(Backend& inner, const ModelWeights& weights)
     : ForwardingBackend(inner) {
-  for (const LayerWeights& layer : weights.layers) {
-    name_matmul("qkv", {{&layer.wq, &layer.wk, &layer.wv}});
-    name_matmul("output", {{&layer.wo}});
-    name_matmul("gate+up", {{&layer.w_gate, &layer.w_up}});
-    name_matmul("down", {{&layer.w_down}});
-  }
-  name_matmul("logits", {{&weights.output}});
+  for_each_matrix(weights, [&](MatrixRole role, const Weight& matrix) {
+    matmuls_.emplace(matrix.data, Matmul{role, {}});
+  });
 }
 
-void TimingBackend::name_matmul(std::string_view role, std::span<const Weight* const> weights) {
-  std::string name = describe(role, weights);
-  const auto found = std::find(names_.begin(), names_.end(), name);
-  matmul_names_[weights[0]->data] =
-      found != names_.end() ? *found : names_.emplace_back(std::move(name));
+std::string_view TimingBackend::matmul_name(std::span<const Linear> linears) {
+  const auto found = matmuls_.find(linears[0].weight->data);
+  if (found == matmuls_.end()) return kOtherMatmul;
+  Matmul& matmul = found->second;
+  if (matmul.name.empty()) {
+    std::string name = describe(matmul.role, linears);
+    const auto known = std::find(names_.begin(), names_.end(), name);
+    matmul.name = known != names_.end() ? *known : names_.emplace_back(std::move(name));
+  }
+  return matmul.name;
 }
 
 OperationTime& TimingBackend::entry(std::string_view name) {
@@ -125,9 +148,7 @@ void TimingBackend::matmul(const float* x, int64_t n_rows, std::span<const Linea
   if (!on_) return inner().matmul(x, n_rows, linears);
   double bytes = 0;
   for (const Linear& linear : linears) bytes += static_cast<double>(linear.weight->bytes());
-  const auto found = matmul_names_.find(linears[0].weight->data);
-  const std::string_view name = found == matmul_names_.end() ? kOtherMatmul : found->second;
-  timed(name, bytes, [&] { inner().matmul(x, n_rows, linears); });
+  timed(matmul_name(linears), bytes, [&] { inner().matmul(x, n_rows, linears); });
 }
 
 void TimingBackend::rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim,

@@ -57,7 +57,12 @@ class TimingBackend final : public ForwardingBackend {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void name_matmul(std::string_view role, std::span<const Weight* const> weights);
+  struct Matmul {
+    MatrixRole role;
+    std::string_view name;  // of the call that has this matrix first, once there was one
+  };
+
+  std::string_view matmul_name(std::span<const Linear> linears);
   template <typename Call>
   void timed(std::string_view name, double bytes, const Call& call);
   template <typename Item, typename Call>
@@ -67,7 +72,7 @@ class TimingBackend final : public ForwardingBackend {
   bool on_ = false;
   bool picked_ = false;            // since the last append: this layer made its own picks
   std::deque<std::string> names_;  // stay where they are
-  std::unordered_map<const std::byte*, std::string_view> matmul_names_;  // by the first weight
+  std::unordered_map<const std::byte*, Matmul> matmuls_;  // by the bytes of the matrix
   std::vector<OperationTime> times_;
 };
 

@@ -52,9 +52,9 @@ class TimingBackendTest : public testing::Test {
 TEST_F(TimingBackendTest, CountsCallsAndBytesOfAStep) {
   const auto times = step("full", "");
   const Config& c = model_->config();
-  EXPECT_EQ(times.at("norm").calls, 2 * c.n_layers + 2) << "the last one, sequence by sequence";
+  EXPECT_EQ(times.at("norm").calls, 2 * c.n_layers() + 2) << "the last one, sequence by sequence";
   EXPECT_EQ(times.at("norm").bytes, 0);
-  EXPECT_EQ(times.at("rope").calls, 2 * c.n_layers);
+  EXPECT_EQ(times.at("rope").calls, 2 * c.n_layers());
   EXPECT_EQ(times.at("embedding").calls, 1);
   double matvec_bytes = 0;
   int64_t matvec_calls = 0;
@@ -63,26 +63,28 @@ TEST_F(TimingBackendTest, CountsCallsAndBytesOfAStep) {
     matvec_bytes += time.bytes;
     matvec_calls += time.calls;
   }
-  EXPECT_EQ(matvec_calls, 4 * c.n_layers + 1);
+  EXPECT_EQ(matvec_calls, 4 * c.n_layers() + 1);
   double norm_bytes = 0;
-  for (int i = 0; i < 2 * c.n_layers + 1; ++i) norm_bytes += c.d_model * 4;
+  for (int i = 0; i < 2 * c.n_layers() + 1; ++i) norm_bytes += c.d_model * 4;
   EXPECT_EQ(matvec_bytes + norm_bytes + times.at("embedding").bytes / 2,
             static_cast<double>(model_->step_weight_bytes()));
   // 102 rows of both sequences in every layer, each a row of K and of V of all heads in f16.
   const OperationTime& attend = times.at("attend full");
-  EXPECT_EQ(attend.calls, c.n_layers);
-  EXPECT_EQ(attend.bytes, 2.0 * 102 * c.n_layers * static_cast<double>(c.kv_size()) * 2 * 2);
-  EXPECT_EQ(times.at("append").bytes, 2.0 * c.n_layers * static_cast<double>(c.kv_size()) * 2 * 2);
+  EXPECT_EQ(attend.calls, c.n_layers());
+  EXPECT_EQ(attend.bytes,
+            2.0 * 102 * c.n_layers() * static_cast<double>(c.attention().kv_size()) * 2 * 2);
+  EXPECT_EQ(times.at("append").bytes,
+            2.0 * c.n_layers() * static_cast<double>(c.attention().kv_size()) * 2 * 2);
 }
 
 TEST_F(TimingBackendTest, TellsSelectingFromSparseLayersAndScopes) {
   const Config& c = model_->config();
-  ASSERT_EQ(c.n_layers, 4);
-  const auto row = static_cast<double>(c.head_dim) * 2;
+  ASSERT_EQ(c.n_layers(), 4);
+  const auto row = static_cast<double>(c.attention().head_dim) * 2;
   for (const std::string scope : {"all", "kv", "q"}) {
     const auto on = step("tidal", "full:0 select:1 budget:16 own:on scope:" + scope);
     EXPECT_EQ(on.at("attend full").calls, 1);
-    EXPECT_EQ(on.at("score").bytes, 2.0 * 102 * static_cast<double>(c.kv_size()) * 2);
+    EXPECT_EQ(on.at("score").bytes, 2.0 * 102 * static_cast<double>(c.attention().kv_size()) * 2);
     EXPECT_EQ(on.at("top-k, scope " + scope).calls, 1);
     EXPECT_EQ(on.at("attend own picks, scope " + scope).calls, 1);
     EXPECT_EQ(on.at("attend sparse, scope " + scope).calls, 2);
@@ -98,8 +100,8 @@ TEST_F(TimingBackendTest, TellsSelectingFromSparseLayersAndScopes) {
 
 TEST_F(TimingBackendTest, NamesQuestsOperations) {
   const auto times = step("quest", "full:none budget:32 page:16");
-  EXPECT_EQ(times.at("score pages").calls, model_->config().n_layers);
-  EXPECT_EQ(times.at("page bounds").calls, model_->config().n_layers);
+  EXPECT_EQ(times.at("score pages").calls, model_->config().n_layers());
+  EXPECT_EQ(times.at("page bounds").calls, model_->config().n_layers());
 }
 
 }  // namespace

@@ -51,8 +51,8 @@ SeenAt capture(const CaptureOptions& options, int32_t chunk, const std::string& 
   engine.backend = backend;
   Session session(model, engine, {}, 100);
   const Config& config = model->config();
-  const AttentionShape shape = {config.n_layers, config.n_heads, config.n_kv_heads, config.head_dim,
-                                100};
+  const AttentionShape shape = {config.n_layers(), config.attention().n_heads,
+                                config.attention().n_kv_heads, config.attention().head_dim, 100};
   SeenAt seen;
   AttentionCapture observer(session.backend(), shape, options, {0, 20, 63, 64, 99},
                             [&](const CapturedAttention& at) {

@@ -43,7 +43,8 @@ RecoveredMass measure_mass(const std::shared_ptr<const Model>& model, const Engi
   MethodOptions full;
   full.name = "full";
   Session session(model, options, full, longest);
-  const AttentionShape shape = {config.n_layers, config.n_heads, config.n_kv_heads, config.head_dim,
+  const AttentionShape shape = {config.n_layers(), config.attention().n_heads,
+                                config.attention().n_kv_heads, config.attention().head_dim,
                                 longest};
   const CaptureOptions capture_options = {plan.scope, plan.pooling, plan.budget_at(longest),
                                           plan.sinks, plan.recent};
@@ -265,8 +266,8 @@ Calibration calibrate(const std::shared_ptr<const Model>& model, const EngineOpt
                      .candidates = {},
                      .full_retrieval = {},
                      .retrieval_budget = 0,
-                     .prose = RecoveredMass(model->config().n_layers),
-                     .retrieval = RecoveredMass(model->config().n_layers)};
+                     .prose = RecoveredMass(model->config().n_layers()),
+                     .retrieval = RecoveredMass(model->config().n_layers())};
   result.prose = measure_mass(model, options, wanted.plan, probes.prose, wanted.queries, report);
   result.retrieval = measure_mass(model, options, wanted.plan, probes.retrieval, 0, report);
   Comparison comparison(model, options, probes, wanted, result, report);

@@ -105,7 +105,7 @@ void diverge(
   const auto n = static_cast<int32_t>(methods.size());
   const auto vocabulary = static_cast<size_t>(config.vocab_size);
   std::vector<std::shared_ptr<const AttentionMethod>> all(methods.begin(), methods.end());
-  all.push_back(full_attention(config.n_layers));
+  all.push_back(full_attention(config.n_layers()));
   const auto in_all = [&](int64_t done, int64_t) {
     if (progress) progress(done, n_tokens);
   };

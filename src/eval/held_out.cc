@@ -37,7 +37,7 @@ HeldOutFigures& HeldOutFigures::operator+=(const HeldOutFigures& other) {
 HeldOut::HeldOut(const std::shared_ptr<const Model>& model, const EngineOptions& options,
                  Probe probe, const Progress& progress)
     : probe_(std::move(probe)),
-      full_(full_attention(model->config().n_layers)),
+      full_(full_attention(model->config().n_layers())),
       branches_(model, options, kMaxMethods + 1, probe_.max_length(), longest_answer(probe_)) {
   branches_.prefill(probe_.context, progress);
 }

@@ -135,7 +135,7 @@ TEST_F(NeedlePromptsTest, AnswersDoNotDependOnWhoElseIsAsked) {
   EXPECT_EQ(all[0].rows.read, all[0].rows.total);
   EXPECT_LT(all[1].rows.share(), 0.8);
   // The first step of an answer is a decode step too.
-  EXPECT_GE(all[0].rows.total, 2 * 400 * c.n_kv_heads * c.n_layers);
+  EXPECT_GE(all[0].rows.total, 2 * 400 * c.attention().n_kv_heads * c.n_layers());
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ std::vector<CaseResult> run_cases(const std::string& name, const std::string& pa
     options.name = one.plan.empty() ? "full" : "tidal";
     options.plan = one.plan;
     options.min_context = 0;
-    const auto method =
-        make_method(options, config.n_layers, config.n_heads, config.n_kv_heads, 2048);
+    const auto method = make_method(options, config.n_layers(), config.attention().n_heads,
+                                    config.attention().n_kv_heads, 2048);
     AttentionState state = method->make_state(decoder.decoder().attention_shape(), decoder.pool());
     kv.truncate(fixture.n_prompt);
     std::vector<std::vector<float>> rows;

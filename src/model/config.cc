@@ -1,6 +1,7 @@
 #include "model/config.h"
 
 #include <cmath>
+#include <iterator>
 #include <string_view>
 
 #include "base/fail.h"
@@ -26,8 +27,7 @@ void check_positive(const std::string& source, std::string_view field, double va
        max);
 }
 
-void validate_rope(const Config& config, const std::string& source) {
-  const RopeConfig& rope = config.rope;
+void validate_rope(const RopeConfig& rope, int32_t head_dim, const std::string& source) {
   check_positive(source, "the rope base frequency (theta)", rope.theta, 1e15);
   if (rope.theta <= 1) {
     fail(ErrorCode::kCorrupt, "{}: the rope base frequency (theta) is {}, must be above 1", source,
@@ -52,12 +52,30 @@ void validate_rope(const Config& config, const std::string& source) {
            source, rope.llama3_low_freq_factor, rope.llama3_high_freq_factor);
     }
   }
-  if (!rope.factors.empty() && rope.factors.size() != static_cast<size_t>(config.head_dim / 2)) {
+  if (!rope.factors.empty() && rope.factors.size() != static_cast<size_t>(head_dim / 2)) {
     fail(ErrorCode::kCorrupt, "{}: {} rope frequency factors for a head size of {}", source,
-         rope.factors.size(), config.head_dim);
+         rope.factors.size(), head_dim);
   }
   for (const float factor : rope.factors) {
     check_positive(source, "a rope frequency factor", static_cast<double>(factor), 1e6);
+  }
+}
+
+void validate_attention(const AttentionConfig& attention, const std::string& source) {
+  check_range(source, "the number of heads", attention.n_heads, kMaxWidth);
+  check_range(source, "the number of KV heads", attention.n_kv_heads, attention.n_heads);
+  check_range(source, "the head size", attention.head_dim, kMaxHeadDim);
+  if (attention.n_heads % attention.n_kv_heads != 0) {
+    fail(ErrorCode::kCorrupt, "{}: {} heads cannot be shared by {} KV heads", source,
+         attention.n_heads, attention.n_kv_heads);
+  }
+  if (attention.head_dim % 8 != 0) {
+    fail(ErrorCode::kUnsupported, "{}: the head size is {}; supported are multiples of 8", source,
+         attention.head_dim);
+  }
+  if (attention.q_size() > kMaxWidth) {
+    fail(ErrorCode::kCorrupt, "{}: {} heads of size {} are wider than {}", source,
+         attention.n_heads, attention.head_dim, kMaxWidth);
   }
 }
 
@@ -74,29 +92,29 @@ double overridden_factor(const RopeOverride& override, const RopeConfig& rope) {
 
 }  // namespace
 
+std::vector<LayerConfig> repeat_layer(const LayerConfig& layer, int64_t n_layers,
+                                      const std::string& source) {
+  check_range(source, "the number of layers", n_layers, kMaxLayers);
+  return std::vector<LayerConfig>(static_cast<size_t>(n_layers), layer);
+}
+
 void validate(const Config& config, const std::string& source) {
-  check_range(source, "the number of layers", config.n_layers, kMaxLayers);
+  check_range(source, "the number of layers", std::ssize(config.layers), kMaxLayers);
   check_range(source, "the width (embedding_length, hidden_size)", config.d_model, kMaxWidth);
-  check_range(source, "the feed-forward width", config.d_ff, kMaxWidth);
-  check_range(source, "the number of heads", config.n_heads, kMaxWidth);
-  check_range(source, "the number of KV heads", config.n_kv_heads, config.n_heads);
-  check_range(source, "the head size", config.head_dim, kMaxHeadDim);
   check_range(source, "the vocabulary size", config.vocab_size, kMaxVocabulary);
   check_range(source, "the context length", config.context_length, kMaxContext);
   check_positive(source, "the RMS norm's epsilon", static_cast<double>(config.rms_epsilon), 1.0);
-  if (config.n_heads % config.n_kv_heads != 0) {
-    fail(ErrorCode::kCorrupt, "{}: {} heads cannot be shared by {} KV heads", source,
-         config.n_heads, config.n_kv_heads);
+  const AttentionConfig& first = config.attention();
+  for (const LayerConfig& layer : config.layers) {
+    check_range(source, "the feed-forward width", layer.d_ff, kMaxWidth);
+    validate_attention(layer.attention, source);
+    if (layer.attention.n_heads != first.n_heads ||
+        layer.attention.n_kv_heads != first.n_kv_heads ||
+        layer.attention.head_dim != first.head_dim) {
+      fail(ErrorCode::kUnsupported, "{}: layers with different heads are not supported", source);
+    }
   }
-  if (config.head_dim % 8 != 0) {
-    fail(ErrorCode::kUnsupported, "{}: the head size is {}; supported are multiples of 8", source,
-         config.head_dim);
-  }
-  if (config.q_size() > kMaxWidth) {
-    fail(ErrorCode::kCorrupt, "{}: {} heads of size {} are wider than {}", source, config.n_heads,
-         config.head_dim, kMaxWidth);
-  }
-  validate_rope(config, source);
+  validate_rope(config.rope, first.head_dim, source);
 }
 
 void apply_override(const RopeOverride& override, Config* config) {

@@ -8,15 +8,23 @@
 namespace tidal {
 namespace {
 
+int64_t widest_feed_forward(const Config& config) {
+  int32_t widest = 0;
+  for (const LayerConfig& layer : config.layers) widest = std::max(widest, layer.d_ff);
+  return widest;
+}
+
 BackendLimits backend_limits(const Config& config, const DecoderLimits& limits) {
+  const AttentionConfig& attention = config.attention();
   BackendLimits result;
   result.max_rows = limits.max_rows;
-  result.max_features = std::max({int64_t{config.d_model}, int64_t{config.d_ff}, config.q_size()});
+  result.max_features =
+      std::max({int64_t{config.d_model}, widest_feed_forward(config), attention.q_size()});
   result.max_context = limits.max_context;
   result.max_sequences = limits.max_sequences;
-  result.n_heads = config.n_heads;
-  result.n_kv_heads = config.n_kv_heads;
-  result.head_dim = config.head_dim;
+  result.n_heads = attention.n_heads;
+  result.n_kv_heads = attention.n_kv_heads;
+  result.head_dim = attention.head_dim;
   return result;
 }
 
@@ -39,9 +47,11 @@ Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const Dec
       backend_(backend),
       weights_(model_->weights(backend.weight_layout(), backend.threads())),
       limits_(limits),
-      rope_table_(model_->config().rope, model_->config().head_dim),
-      attention_(backend, model_->config().n_heads, limits.max_context, limits.max_sequences) {
+      rope_table_(model_->config().rope, model_->config().attention().head_dim),
+      attention_(backend, model_->config().attention().n_heads, limits.max_context,
+                 limits.max_sequences) {
   const Config& c = model_->config();
+  const AttentionConfig& attention = c.attention();
   if (limits_.max_logit_rows == 0) limits_.max_logit_rows = limits_.max_sequences;
   backend_.reserve(backend_limits(c, limits_));
   const auto floats = [&](int64_t rows, int64_t width) {
@@ -50,13 +60,13 @@ Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const Dec
   const int64_t rows = limits_.max_rows;
   x_ = floats(rows, c.d_model);
   normed_ = floats(std::max<int64_t>(rows, limits_.max_logit_rows), c.d_model);
-  q_ = floats(rows, c.q_size());
-  k_ = floats(rows, c.kv_size());
-  v_ = floats(rows, c.kv_size());
-  attended_ = floats(rows, c.q_size());
-  gate_ = floats(rows, c.d_ff);
-  up_ = floats(rows, c.d_ff);
-  cos_sin_ = floats(rows, c.head_dim);
+  q_ = floats(rows, attention.q_size());
+  k_ = floats(rows, attention.kv_size());
+  v_ = floats(rows, attention.kv_size());
+  attended_ = floats(rows, attention.q_size());
+  gate_ = floats(rows, widest_feed_forward(c));
+  up_ = floats(rows, widest_feed_forward(c));
+  cos_sin_ = floats(rows, attention.head_dim);
   logits_ = floats(limits_.max_logit_rows, c.vocab_size);
   append_.reserve(static_cast<size_t>(limits_.max_sequences));
   items_.reserve(static_cast<size_t>(limits_.max_sequences));
@@ -64,59 +74,73 @@ Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const Dec
 
 AttentionShape Decoder::attention_shape() const {
   const Config& c = model_->config();
-  return {c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim, limits_.max_context};
+  const AttentionConfig& a = c.attention();
+  return {c.n_layers(), a.n_heads, a.n_kv_heads, a.head_dim, limits_.max_context};
 }
 
 KvLayout Decoder::kv_layout(DType k_dtype, DType v_dtype) const {
   const Config& c = model_->config();
-  return {c.n_layers, c.n_kv_heads, c.head_dim, k_dtype, v_dtype};
+  return {c.n_layers(), c.attention().n_kv_heads, c.attention().head_dim, k_dtype, v_dtype};
 }
 
 std::span<const float> Decoder::forward(const Batch& batch) {
   check_fits(batch);
   const Config& c = model_->config();
   const int64_t n = std::ssize(batch.tokens);
-  float* const x = x_.as<float>();
-  float* const normed = normed_.as<float>();
-  float* const q = q_.as<float>();
-  float* const k = k_.as<float>();
-  float* const v = v_.as<float>();
-  float* const attended = attended_.as<float>();
-  float* const gate = gate_.as<float>();
-  float* const up = up_.as<float>();
+  float* const x = x_.as<float>();            // [n, d_model]
+  float* const normed = normed_.as<float>();  // [n, d_model]
 
-  backend_.embed(weights_.embedding, batch.tokens, x);  // [n, d_model]
-  fill_rope(batch);                                     // [n, 2, head_dim / 2]
-  for (int32_t l = 0; l < c.n_layers; ++l) {
+  backend_.embed(weights_.embedding, batch.tokens, x);
+  fill_rope(batch);
+  for (int32_t l = 0; l < c.n_layers(); ++l) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
-    backend_.rms_norm(x, layer.attention_norm, n, c.d_model, c.rms_epsilon, normed);
-    const Linear qkv[] = {{&layer.wq, layer.bq, q},   // [n, n_heads, head_dim]
-                          {&layer.wk, layer.bk, k},   // [n, n_kv_heads, head_dim]
-                          {&layer.wv, layer.bv, v}};  // [n, n_kv_heads, head_dim]
-    backend_.matmul(normed, n, qkv);
-    if (c.qk_norm) {
-      backend_.rms_norm(q, layer.q_norm, n * c.n_heads, c.head_dim, c.rms_epsilon, q);
-      backend_.rms_norm(k, layer.k_norm, n * c.n_kv_heads, c.head_dim, c.rms_epsilon, k);
-    }
-    backend_.rope(q, n, c.n_heads, c.head_dim, cos_sin_.as<float>(), c.rope.pairing);
-    backend_.rope(k, n, c.n_kv_heads, c.head_dim, cos_sin_.as<float>(), c.rope.pairing);
-
-    point_at_layer(l, batch);
-    backend_.append(append_);
-    attention_.run(l, items_);  // [n, n_heads, head_dim]
-    if (observer_ != nullptr) observer_->on_attention(l, items_);
-    const Linear output[] = {{&layer.wo, nullptr, x, true}};
-    backend_.matmul(attended, n, output);  // [n, d_model]
-
-    backend_.rms_norm(x, layer.ffn_norm, n, c.d_model, c.rms_epsilon, normed);
-    const Linear gate_up[] = {{&layer.w_gate, nullptr, gate},  // [n, d_ff]
-                              {&layer.w_up, nullptr, up}};     // [n, d_ff]
-    backend_.matmul(normed, n, gate_up);
-    backend_.swiglu(gate, up, n * c.d_ff);
-    const Linear down[] = {{&layer.w_down, nullptr, x, true}};
-    backend_.matmul(gate, n, down);  // [n, d_model]
+    backend_.rms_norm(x, layer.attention_norm.data(), n, c.d_model, c.rms_epsilon, normed);
+    add_attention(l, batch);
+    backend_.rms_norm(x, layer.ffn_norm.data(), n, c.d_model, c.rms_epsilon, normed);
+    add_feed_forward(l, n);
   }
   return logits(batch);  // [n_logit_rows, vocab_size]
+}
+
+// x += attention of the normed rows, which goes into the cache with them.
+void Decoder::add_attention(int32_t l, const Batch& batch) {
+  const Config& c = model_->config();
+  const AttentionConfig& a = c.layers[static_cast<size_t>(l)].attention;
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
+  const int64_t n = std::ssize(batch.tokens);
+  float* const q = q_.as<float>();  // [n, n_heads, head_dim]
+  float* const k = k_.as<float>();  // [n, n_kv_heads, head_dim]
+  float* const v = v_.as<float>();  // [n, n_kv_heads, head_dim]
+
+  const Linear qkv[] = {{&layer.wq, layer.bq.data(), q},
+                        {&layer.wk, layer.bk.data(), k},
+                        {&layer.wv, layer.bv.data(), v}};
+  backend_.matmul(normed_.as<float>(), n, qkv);
+  if (!layer.q_norm.empty()) {
+    backend_.rms_norm(q, layer.q_norm.data(), n * a.n_heads, a.head_dim, c.rms_epsilon, q);
+    backend_.rms_norm(k, layer.k_norm.data(), n * a.n_kv_heads, a.head_dim, c.rms_epsilon, k);
+  }
+  backend_.rope(q, n, a.n_heads, a.head_dim, cos_sin_.as<float>(), c.rope.pairing);
+  backend_.rope(k, n, a.n_kv_heads, a.head_dim, cos_sin_.as<float>(), c.rope.pairing);
+
+  point_at_layer(l, batch);
+  backend_.append(append_);
+  attention_.run(l, items_);
+  if (observer_ != nullptr) observer_->on_attention(l, items_);
+  const Linear output[] = {{&layer.wo, nullptr, x_.as<float>(), true}};
+  backend_.matmul(attended_.as<float>(), n, output);
+}
+
+// x += the gated feed-forward of the normed rows.
+void Decoder::add_feed_forward(int32_t l, int64_t n) {
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
+  float* const gate = gate_.as<float>();  // [n, d_ff]
+  float* const up = up_.as<float>();      // [n, d_ff]
+  const Linear gate_up[] = {{&layer.w_gate, nullptr, gate}, {&layer.w_up, nullptr, up}};
+  backend_.matmul(normed_.as<float>(), n, gate_up);
+  backend_.swiglu(gate, up, n * model_->config().layers[static_cast<size_t>(l)].d_ff);
+  const Linear down[] = {{&layer.w_down, nullptr, x_.as<float>(), true}};
+  backend_.matmul(gate, n, down);
 }
 
 void Decoder::check_fits(const Batch& batch) const {
@@ -146,27 +170,27 @@ void Decoder::fill_rope(const Batch& batch) {
   for (const BatchSequence& sequence : batch.sequences) {
     for (int32_t i = 0; i < sequence.n_rows; ++i) {
       rope_table_.fill(sequence.first_position + i, out);
-      out += model_->config().head_dim;
+      out += model_->config().attention().head_dim;
     }
   }
 }
 
 // The rows of each sequence and its cache in this layer, for append and attention.
 void Decoder::point_at_layer(int32_t layer, const Batch& batch) {
-  const Config& c = model_->config();
+  const AttentionConfig& a = model_->config().layers[static_cast<size_t>(layer)].attention;
   append_.clear();
   items_.clear();
   int64_t row = 0;
   for (const BatchSequence& sequence : batch.sequences) {
     const KvView kv = sequence.kv->view(layer);
-    append_.push_back({.k = k_.as<float>() + row * c.kv_size(),
-                       .v = v_.as<float>() + row * c.kv_size(),
+    append_.push_back({.k = k_.as<float>() + row * a.kv_size(),
+                       .v = v_.as<float>() + row * a.kv_size(),
                        .n_rows = sequence.n_rows,
                        .first_position = sequence.first_position,
                        .kv = kv});
     items_.push_back({.kind = sequence.kind,
-                      .q = q_.as<float>() + row * c.q_size(),
-                      .out = attended_.as<float>() + row * c.q_size(),
+                      .q = q_.as<float>() + row * a.q_size(),
+                      .out = attended_.as<float>() + row * a.q_size(),
                       .n_rows = sequence.n_rows,
                       .first_position = sequence.first_position,
                       .kv = kv,
@@ -184,8 +208,8 @@ std::span<const float> Decoder::logits(const Batch& batch) {
     row += sequence.n_rows;
     const int64_t wanted = logit_rows(sequence);  // the last ones of the sequence
     if (wanted == 0) continue;
-    backend_.rms_norm(x_.as<float>() + (row - wanted) * c.d_model, weights_.output_norm, wanted,
-                      c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
+    backend_.rms_norm(x_.as<float>() + (row - wanted) * c.d_model, weights_.output_norm.data(),
+                      wanted, c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
     n += wanted;
   }
   const Linear output[] = {{&weights_.output, nullptr, logits_.as<float>()}};

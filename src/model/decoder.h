@@ -78,6 +78,8 @@ class Decoder {
  private:
   void check_fits(const Batch& batch) const;
   void fill_rope(const Batch& batch);
+  void add_attention(int32_t l, const Batch& batch);
+  void add_feed_forward(int32_t l, int64_t n);
   void point_at_layer(int32_t layer, const Batch& batch);
   std::span<const float> logits(const Batch& batch);
 
@@ -93,8 +95,8 @@ class Decoder {
   Buffer k_;         // [max_rows, n_kv_heads, head_dim]
   Buffer v_;         // [max_rows, n_kv_heads, head_dim]
   Buffer attended_;  // [max_rows, n_heads, head_dim]
-  Buffer gate_;      // [max_rows, d_ff]
-  Buffer up_;        // [max_rows, d_ff]
+  Buffer gate_;      // [max_rows, widest d_ff]
+  Buffer up_;        // [max_rows, widest d_ff]
   Buffer cos_sin_;   // [max_rows, 2, head_dim / 2]
   Buffer logits_;    // [max_logit_rows, vocab_size]
   std::vector<AppendItem> append_;

@@ -53,7 +53,8 @@ class DecoderTest : public testing::TestWithParam<Setting> {
     options.plan = plan;
     options.min_context = 0;
     const Config& c = model_->config();
-    return make_method(options, c.n_layers, c.n_heads, c.n_kv_heads, 2048);
+    return make_method(options, c.n_layers(), c.attention().n_heads, c.attention().n_kv_heads,
+                       2048);
   }
   AttentionState state(const AttentionMethod& method) {
     return method.make_state(decoder_.decoder().attention_shape(), decoder_.pool());
@@ -139,7 +140,7 @@ TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
 TEST_P(DecoderTest, SeveralTokensInOneStepHaveTheBitsOfOneAtATime) {
   const std::vector<int32_t> prompt = tokens(246, 17);
   const std::vector<int32_t> decoded = tokens(kMaxStepQueries, 18);
-  const int32_t last_layer = model_->config().n_layers - 1;
+  const int32_t last_layer = model_->config().n_layers() - 1;
   const auto full = method("");
   AttentionState full_state = state(*full);
   SequenceKv single = decoder_.make_sequence();
@@ -238,7 +239,7 @@ TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
   const std::vector<int32_t> decoded = tokens(8, 11);
   const auto n_prompt = std::ssize(prompt);
   const auto n_all = n_prompt + std::ssize(decoded);
-  const int32_t last_layer = model_->config().n_layers - 1;
+  const int32_t last_layer = model_->config().n_layers() - 1;
 
   SequenceKv dense = decoder_.make_sequence();
   decoder_.run(dense, prompt, 96, LogitRows::kNone);

@@ -96,7 +96,7 @@ void read_yarn(const Keys& keys, Config* config) {
 void read_factors(const GgufFile& file, Config* config) {
   const TensorInfo* tensor = file.find_tensor(kGgufRopeFactors);
   if (tensor == nullptr) return;
-  const std::vector<int64_t> wanted = {config->head_dim / 2};
+  const std::vector<int64_t> wanted = {config->attention().head_dim / 2};
   if (!std::ranges::equal(without_leading_ones(tensor->shape), without_leading_ones(wanted))) {
     fail(ErrorCode::kCorrupt, "{}: tensor {} has shape {}, must be {}", file.path(), tensor->name,
          shape_string(tensor->shape), shape_string(wanted));
@@ -108,10 +108,11 @@ void read_factors(const GgufFile& file, Config* config) {
 void read_rope(const GgufFile& file, const Keys& keys, Config* config) {
   RopeConfig& rope = config->rope;
   rope.theta = keys.find_float("rope.freq_base").value_or(rope.theta);
-  const int32_t rotated = keys.size_or("rope.dimension_count", config->head_dim);
-  if (rotated != config->head_dim) {
+  const int32_t head_dim = config->attention().head_dim;
+  const int32_t rotated = keys.size_or("rope.dimension_count", head_dim);
+  if (rotated != head_dim) {
     fail(ErrorCode::kUnsupported, "{}: {} is {} for heads of {}: only whole heads are rotated here",
-         file.path(), keys.key("rope.dimension_count"), rotated, config->head_dim);
+         file.path(), keys.key("rope.dimension_count"), rotated, head_dim);
   }
   read_factors(file, config);
   // As llama.cpp reads them: a factor without a type is linear, and a factor of 0 means none.
@@ -156,6 +157,29 @@ void read_vocabulary(const GgufFile& file, const Keys& keys, Config* config) {
   }
 }
 
+// What the families have in common: layers that are all alike.
+LayerConfig read_layer(const GgufFile& file, const Keys& keys, int32_t d_model) {
+  LayerConfig layer;
+  layer.d_ff = keys.layer_size("feed_forward_length");
+  AttentionConfig& attention = layer.attention;
+  attention.n_heads = keys.layer_size("attention.head_count");
+  attention.n_kv_heads =
+      keys.find_layer_size("attention.head_count_kv").value_or(attention.n_heads);
+  keys.refuse_above("expert_count", 0, "mixtures of experts are");
+  keys.refuse_above("attention.sliding_window", 0, "sliding-window attention is");
+  if (!keys.find_int("attention.key_length") && d_model % attention.n_heads != 0) {
+    fail(ErrorCode::kCorrupt, "{}: {} {} is not divisible by {} {}", file.path(),
+         keys.key("embedding_length"), d_model, keys.key("attention.head_count"),
+         attention.n_heads);
+  }
+  attention.head_dim = keys.size_or("attention.key_length", d_model / attention.n_heads);
+  if (keys.size_or("attention.value_length", attention.head_dim) != attention.head_dim) {
+    fail(ErrorCode::kUnsupported, "{}: {} differs from {}: not supported", file.path(),
+         keys.key("attention.value_length"), keys.key("attention.key_length"));
+  }
+  return layer;
+}
+
 }  // namespace
 
 Config read_gguf_config(const GgufFile& file) {
@@ -164,26 +188,12 @@ Config read_gguf_config(const GgufFile& file) {
   Config config;
   config.architecture = architecture.name;
   config.name = std::string(file.find_string("general.name").value_or(""));
-  config.n_layers = keys.n_layers();
   config.d_model = keys.size("embedding_length");
-  config.d_ff = keys.layer_size("feed_forward_length");
-  config.n_heads = keys.layer_size("attention.head_count");
-  config.n_kv_heads = keys.find_layer_size("attention.head_count_kv").value_or(config.n_heads);
+  config.layers =
+      repeat_layer(read_layer(file, keys, config.d_model), keys.n_layers(), file.path());
   config.context_length = keys.size("context_length");
   config.rms_epsilon =
       static_cast<float>(file.require_float(keys.key("attention.layer_norm_rms_epsilon")));
-  keys.refuse_above("expert_count", 0, "mixtures of experts are");
-  keys.refuse_above("attention.sliding_window", 0, "sliding-window attention is");
-  if (!keys.find_int("attention.key_length") && config.d_model % config.n_heads != 0) {
-    fail(ErrorCode::kCorrupt, "{}: {} {} is not divisible by {} {}", file.path(),
-         keys.key("embedding_length"), config.d_model, keys.key("attention.head_count"),
-         config.n_heads);
-  }
-  config.head_dim = keys.size_or("attention.key_length", config.d_model / config.n_heads);
-  if (keys.size_or("attention.value_length", config.head_dim) != config.head_dim) {
-    fail(ErrorCode::kUnsupported, "{}: {} differs from {}: not supported", file.path(),
-         keys.key("attention.value_length"), keys.key("attention.key_length"));
-  }
   config.tied_output = file.find_tensor(kGgufNames.output) == nullptr;
   read_vocabulary(file, keys, &config);
   // Before anything is sized by head_dim.

@@ -96,6 +96,19 @@ void read_rope(const JsonFields& json, Config* config) {
   }
 }
 
+// What the families have in common: layers that are all alike. head_dim is 0 where neither the file
+// nor the width says it.
+LayerConfig read_layer(const JsonFields& json, int32_t d_model) {
+  LayerConfig layer;
+  layer.d_ff = size_field(json, "intermediate_size");
+  AttentionConfig& attention = layer.attention;
+  attention.n_heads = size_field(json, "num_attention_heads");
+  attention.n_kv_heads = size_field_or(json, "num_key_value_heads", attention.n_heads);
+  const bool divisible = d_model % attention.n_heads == 0;
+  attention.head_dim = size_field_or(json, "head_dim", divisible ? d_model / attention.n_heads : 0);
+  return layer;
+}
+
 }  // namespace
 
 Config read_hf_config(const nlohmann::json& root, const std::string& source) {
@@ -114,21 +127,18 @@ Config read_hf_config(const nlohmann::json& root, const std::string& source) {
   }
   Config config;
   config.architecture = architecture.name;
-  config.n_layers = size_field(json, "num_hidden_layers");
   config.d_model = size_field(json, "hidden_size");
-  config.n_heads = size_field(json, "num_attention_heads");
-  config.n_kv_heads = size_field_or(json, "num_key_value_heads", config.n_heads);
-  config.d_ff = size_field(json, "intermediate_size");
+  config.layers =
+      repeat_layer(read_layer(json, config.d_model), size_field(json, "num_hidden_layers"), source);
   config.vocab_size = size_field(json, "vocab_size");
   config.context_length = size_field(json, "max_position_embeddings");
   config.rms_epsilon = static_cast<float>(json.find_float("rms_norm_eps").value_or(1e-6));
   config.tied_output = json.find_bool("tie_word_embeddings").value_or(false);
   read_rope(json, &config);
-  config.head_dim = size_field_or(json, "head_dim", config.d_model / config.n_heads);
   architecture.complete_hf(json, &config);
-  if (!json.find_int("head_dim") && config.d_model % config.n_heads != 0 && !config.qk_norm) {
+  if (!json.find_int("head_dim") && config.attention().head_dim == 0) {
     fail(ErrorCode::kCorrupt, "{}: hidden_size {} is not divisible by num_attention_heads {}",
-         source, config.d_model, config.n_heads);
+         source, config.d_model, config.attention().n_heads);
   }
   validate(config, source);
   return config;

@@ -37,26 +37,26 @@ Config read(const json& config) { return read_hf_config(config, "dir/config.json
 TEST(HfConfig, ReadsLlama) {
   const Config config = read(valid());
   EXPECT_EQ(config.architecture, "llama");
-  EXPECT_EQ(config.n_layers, 30);
-  EXPECT_EQ(config.head_dim, 64);
-  EXPECT_EQ(config.n_kv_heads, 3);
+  EXPECT_EQ(config.n_layers(), 30);
+  EXPECT_EQ(config.attention().head_dim, 64);
+  EXPECT_EQ(config.attention().n_kv_heads, 3);
   EXPECT_EQ(config.rope.theta, 100000.0);
   EXPECT_EQ(config.rope.pairing, RopePairing::kHalves);
   EXPECT_TRUE(config.tied_output);
-  EXPECT_FALSE(config.qkv_bias);
+  EXPECT_FALSE(config.attention().qkv_bias);
 }
 
 TEST(HfConfig, FillsInWhatIsAbsentOrNull) {
-  EXPECT_EQ(read(without("num_key_value_heads")).n_kv_heads, 9);
+  EXPECT_EQ(read(without("num_key_value_heads")).attention().n_kv_heads, 9);
   EXPECT_FALSE(read(without("tie_word_embeddings")).tied_output);
   EXPECT_EQ(read(without("rope_theta")).rope.theta, 10000.0);
-  EXPECT_EQ(read(with("head_dim", nullptr)).head_dim, 64);
-  EXPECT_EQ(read(with("head_dim", 128)).head_dim, 128);
+  EXPECT_EQ(read(with("head_dim", nullptr)).attention().head_dim, 64);
+  EXPECT_EQ(read(with("head_dim", 128)).attention().head_dim, 128);
   EXPECT_EQ(read(with("rope_scaling", nullptr)).rope.scaling, RopeScaling::kNone);
   json qwen3 = with("model_type", "qwen3");
-  EXPECT_EQ(read(qwen3).head_dim, 128);
-  EXPECT_TRUE(read(qwen3).qk_norm);
-  EXPECT_TRUE(read(with("model_type", "qwen2")).qkv_bias);
+  EXPECT_EQ(read(qwen3).attention().head_dim, 128);
+  EXPECT_TRUE(read(qwen3).attention().qk_norm);
+  EXPECT_TRUE(read(with("model_type", "qwen2")).attention().qkv_bias);
 }
 
 TEST(HfConfig, ReadsRopeInEverySpelling) {
@@ -107,7 +107,7 @@ TEST(HfConfig, UnsupportedIsNamedWithWhatIsSupported) {
   EXPECT_EQ(read(mistral).architecture, "llama");
   json qwen2 = with("model_type", "qwen2");
   qwen2["sliding_window"] = 4096;
-  EXPECT_TRUE(read(qwen2).qkv_bias);
+  EXPECT_TRUE(read(qwen2).attention().qkv_bias);
   qwen2["use_sliding_window"] = true;
   expect_unsupported(qwen2, {"sliding_window"});
   expect_unsupported(with("layer_types", {"full_attention", "sliding_attention"}),

@@ -172,7 +172,7 @@ TEST(Model, CountsBytes) {
 
 TEST(Model, RandomShapes) {
   const auto model = Model::random("smollm2-135m", DType::kQ4_1, 1);
-  EXPECT_EQ(model->config().n_layers, 30);
+  EXPECT_EQ(model->config().n_layers(), 30);
   EXPECT_EQ(model->weights().output.dtype, DType::kQ8_0);
   EXPECT_EQ(model->weights().layers[3].wq.dtype, DType::kQ4_1);
   // As many bytes as the real model's file holds, its header aside.

@@ -13,12 +13,12 @@
 namespace tidal {
 namespace {
 
-// Bytes of norms and biases: small, but they are read too.
-size_t vector_bytes(const Config& config, const LayerWeights& layer) {
-  int64_t n = 2 * int64_t{config.d_model};
-  if (layer.bq != nullptr) n += config.q_size() + 2 * config.kv_size();
-  if (layer.q_norm != nullptr) n += 2 * int64_t{config.head_dim};
-  return static_cast<size_t>(n) * sizeof(float);
+// Of norms and biases: small, but they are read too.
+size_t vector_bytes(const ModelWeights& weights) {
+  size_t bytes = 0;
+  for_each_vector(weights,
+                  [&](const std::span<const float>& vector) { bytes += vector.size_bytes(); });
+  return bytes;
 }
 
 }  // namespace
@@ -51,9 +51,8 @@ size_t Model::reordered_bytes(WeightLayout layout) const {
 
 size_t Model::memory_bytes(WeightLayout layout) const {
   if (layout == WeightLayout::kRows) return weight_bytes_;
-  size_t bytes = tidal::reordered_bytes(weights_, layout) + weights_.embedding.bytes();
-  for (const LayerWeights& layer : weights_.layers) bytes += vector_bytes(config_, layer);
-  return bytes + static_cast<size_t>(config_.d_model) * sizeof(float);
+  return tidal::reordered_bytes(weights_, layout) + weights_.embedding.bytes() +
+         vector_bytes(weights_);
 }
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
@@ -99,15 +98,9 @@ void Model::open_hf(const std::string& path, const RopeOverride& rope) {
 }
 
 void Model::count_bytes() {
-  const size_t norm = static_cast<size_t>(config_.d_model) * sizeof(float);
-  step_weight_bytes_ = weights_.output.bytes() + norm;
-  for (const LayerWeights& layer : weights_.layers) {
-    step_weight_bytes_ += vector_bytes(config_, layer);
-    for (const Weight* weight :
-         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
-      step_weight_bytes_ += weight->bytes();
-    }
-  }
+  step_weight_bytes_ = vector_bytes(weights_);
+  for_each_matrix(weights_,
+                  [&](MatrixRole, const Weight& matrix) { step_weight_bytes_ += matrix.bytes(); });
   weight_bytes_ = step_weight_bytes_;
   if (!config_.tied_output) weight_bytes_ += weights_.embedding.bytes();
   step_weight_bytes_ += weights_.embedding.row_bytes();

@@ -16,31 +16,10 @@
 #include "files/gguf.h"
 #include "files/safetensors.h"
 #include "model/config.h"
+#include "model/weights.h"
 #include "tensor/buffer.h"
-#include "tensor/weight.h"
 
 namespace tidal {
-
-struct LayerWeights {
-  const float* attention_norm = nullptr;  // [d_model]
-  Weight wq, wk, wv;          // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, …]
-  const float* bq = nullptr;  // [n_heads * head_dim] or null
-  const float* bk = nullptr;
-  const float* bv = nullptr;
-  const float* q_norm = nullptr;  // [head_dim] or null
-  const float* k_norm = nullptr;
-  Weight wo;                        // [d_model, n_heads * head_dim]
-  const float* ffn_norm = nullptr;  // [d_model]
-  Weight w_gate, w_up;              // [d_ff, d_model]
-  Weight w_down;                    // [d_model, d_ff]
-};
-
-struct ModelWeights {
-  Weight embedding;  // [vocab_size, d_model]
-  std::vector<LayerWeights> layers;
-  const float* output_norm = nullptr;  // [d_model]
-  Weight output;                       // [vocab_size, d_model]; the embedding when tied
-};
 
 struct ReorderedWeights;
 

@@ -79,10 +79,10 @@ class RandomFiller {
     return weight;
   }
 
-  const float* ones(int64_t n) {
+  std::span<const float> ones(int64_t n) {
     Buffer& buffer = owned_->emplace_back(static_cast<size_t>(n) * sizeof(float));
     std::fill_n(buffer.as<float>(), n, 1.0f);
-    return buffer.as<float>();
+    return buffer.span<float>();
   }
 
  private:
@@ -143,21 +143,18 @@ std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype
     weights.output = fill.matrix(layout, output, c.vocab_size, c.d_model);
   }
   weights.output_norm = fill.ones(c.d_model);
-  for (int32_t i = 0; i < c.n_layers; ++i) {
+  for (const LayerConfig& config : c.layers) {
     LayerWeights& layer = weights.layers.emplace_back();
+    for_each_matrix(layer, [&](MatrixRole role, Weight& matrix) {
+      const auto [rows, cols] = matrix_shape(c, config, role);
+      matrix = fill.matrix(layout, dtype, rows, cols);
+    });
     layer.attention_norm = fill.ones(c.d_model);
-    layer.wq = fill.matrix(layout, dtype, c.q_size(), c.d_model);
-    layer.wk = fill.matrix(layout, dtype, c.kv_size(), c.d_model);
-    layer.wv = fill.matrix(layout, dtype, c.kv_size(), c.d_model);
-    layer.wo = fill.matrix(layout, dtype, c.d_model, c.q_size());
-    if (c.qk_norm) {
-      layer.q_norm = fill.ones(c.head_dim);
-      layer.k_norm = fill.ones(c.head_dim);
-    }
     layer.ffn_norm = fill.ones(c.d_model);
-    layer.w_gate = fill.matrix(layout, dtype, c.d_ff, c.d_model);
-    layer.w_up = fill.matrix(layout, dtype, c.d_ff, c.d_model);
-    layer.w_down = fill.matrix(layout, dtype, c.d_model, c.d_ff);
+    if (config.attention.qk_norm) {
+      layer.q_norm = fill.ones(config.attention.head_dim);
+      layer.k_norm = fill.ones(config.attention.head_dim);
+    }
   }
   model->count_bytes();
   return model;

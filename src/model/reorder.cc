@@ -13,18 +13,6 @@ namespace {
 constexpr int64_t kPanelsPerTask = 8;
 constexpr size_t kAlignment = 64;
 
-// Calls f(weight) for every matrix that is multiplied with.
-template <typename Weights, typename F>
-void for_matrices(Weights& weights, const F& f) {
-  for (auto& layer : weights.layers) {
-    for (auto* weight :
-         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
-      f(*weight);
-    }
-  }
-  f(weights.output);
-}
-
 size_t aligned_bytes(Weight weight, WeightLayout layout) {
   weight.layout = layout;
   return (weight.stored_bytes() + kAlignment - 1) / kAlignment * kAlignment;
@@ -44,7 +32,8 @@ void copy(ThreadPool& pool, const Weight& from, WeightLayout layout, std::byte* 
 
 size_t reordered_bytes(const ModelWeights& weights, WeightLayout layout) {
   size_t bytes = 0;
-  for_matrices(weights, [&](const Weight& weight) { bytes += aligned_bytes(weight, layout); });
+  for_each_matrix(
+      weights, [&](MatrixRole, const Weight& weight) { bytes += aligned_bytes(weight, layout); });
   return bytes;
 }
 
@@ -53,7 +42,7 @@ ReorderedWeights reorder(const ModelWeights& weights, WeightLayout layout, int n
   ThreadPool pool(n_threads);
   ReorderedWeights result{weights, Buffer(reordered_bytes(weights, layout))};
   std::byte* out = result.memory.data();
-  for_matrices(result.weights, [&](Weight& weight) {
+  for_each_matrix(result.weights, [&](MatrixRole, Weight& weight) {
     copy(pool, weight, layout, out);
     if (release_file) release_pages({weight.data, weight.bytes()});
     weight.data = out;

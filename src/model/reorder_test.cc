@@ -19,11 +19,8 @@ constexpr WeightLayout kRows = WeightLayout::kRows;
 constexpr WeightLayout kPanels = WeightLayout::kPanels;
 
 std::vector<const Weight*> matrices(const ModelWeights& weights) {
-  std::vector<const Weight*> result = {&weights.output};
-  for (const LayerWeights& layer : weights.layers) {
-    result.insert(result.end(), {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate,
-                                 &layer.w_up, &layer.w_down});
-  }
+  std::vector<const Weight*> result;
+  for_each_matrix(weights, [&](MatrixRole, const Weight& matrix) { result.push_back(&matrix); });
   return result;
 }
 
@@ -66,7 +63,7 @@ TEST(Reorder, CopiesTheMatricesOfAFileAndLeavesTheFileReadable) {
     }
     EXPECT_EQ(panels.embedding.data, rows.embedding.data);
     EXPECT_EQ(panels.embedding.layout, kRows);
-    EXPECT_EQ(panels.layers[0].attention_norm, rows.layers[0].attention_norm);
+    EXPECT_EQ(panels.layers[0].attention_norm.data(), rows.layers[0].attention_norm.data());
     EXPECT_EQ(&model->weights(kRows, 2), &rows);
   }
 }

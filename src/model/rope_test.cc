@@ -20,7 +20,7 @@ TEST(Rope, FrequenciesAreThoseOfTransformers) {
   for (const nlohmann::json& one : cases) {
     SCOPED_TRACE(one.at("config").at("rope_scaling").dump());
     const Config config = read_hf_config(one.at("config"), "config.json");
-    const RopeTable table(config.rope, config.head_dim);
+    const RopeTable table(config.rope, config.attention().head_dim);
     const std::vector<double> expected = one.at("frequencies");
     ASSERT_EQ(table.frequencies().size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i) {

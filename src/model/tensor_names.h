@@ -1,7 +1,10 @@
 // What the two kinds of file call the tensors of a decoder.
 #pragma once
 
+#include <array>
 #include <string_view>
+
+#include "model/weights.h"
 
 namespace tidal {
 
@@ -11,8 +14,10 @@ struct TensorNames {
   std::string_view output_norm;
   std::string_view output;
   std::string_view layer_prefix;
-  std::string_view attention_norm, wq, wk, wv, wo, q_norm, k_norm;
-  std::string_view ffn_norm, w_gate, w_up, w_down;
+  std::string_view attention_norm, q_norm, k_norm, ffn_norm;
+  std::array<std::string_view, 7> matrices;  // in the order of MatrixRole
+
+  std::string_view matrix(MatrixRole role) const { return matrices[static_cast<size_t>(role)]; }
 };
 
 inline constexpr std::string_view kGgufRopeFactors = "rope_freqs.weight";
@@ -23,16 +28,10 @@ inline constexpr TensorNames kGgufNames = {
     .output = "output.weight",
     .layer_prefix = "blk.",
     .attention_norm = "attn_norm",
-    .wq = "attn_q",
-    .wk = "attn_k",
-    .wv = "attn_v",
-    .wo = "attn_output",
     .q_norm = "attn_q_norm",
     .k_norm = "attn_k_norm",
     .ffn_norm = "ffn_norm",
-    .w_gate = "ffn_gate",
-    .w_up = "ffn_up",
-    .w_down = "ffn_down",
+    .matrices = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"},
 };
 
 inline constexpr TensorNames kHfNames = {
@@ -41,16 +40,11 @@ inline constexpr TensorNames kHfNames = {
     .output = "lm_head.weight",
     .layer_prefix = "model.layers.",
     .attention_norm = "input_layernorm",
-    .wq = "self_attn.q_proj",
-    .wk = "self_attn.k_proj",
-    .wv = "self_attn.v_proj",
-    .wo = "self_attn.o_proj",
     .q_norm = "self_attn.q_norm",
     .k_norm = "self_attn.k_norm",
     .ffn_norm = "post_attention_layernorm",
-    .w_gate = "mlp.gate_proj",
-    .w_up = "mlp.up_proj",
-    .w_down = "mlp.down_proj",
+    .matrices = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                 "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"},
 };
 
 }  // namespace tidal

@@ -70,7 +70,7 @@ struct TinyGguf {
                               [&](std::string_view name) { return file.find_tensor(name); },
                               file.tensors(), &kGgufNames, /*ignores_leading_ones=*/true};
     const LoadedWeights loaded = load_weights(source, config);
-    EXPECT_EQ(loaded.weights.layers.size(), static_cast<size_t>(config.n_layers));
+    EXPECT_EQ(loaded.weights.layers.size(), static_cast<size_t>(config.n_layers()));
     return config;
   }
 

@@ -22,7 +22,7 @@ class Loader {
     ModelWeights& weights = loaded_.weights;
     load_embedding(&weights);
     // Layer by layer: a file that promises more layers than it holds fails at the first missing.
-    for (int32_t i = 0; i < config_.n_layers; ++i) weights.layers.push_back(load_layer(i));
+    for (int32_t i = 0; i < config_.n_layers(); ++i) weights.layers.push_back(load_layer(i));
     weights.output_norm = vector(std::string(names.output_norm), config_.d_model);
     refuse_unused();
     return std::move(loaded_);
@@ -44,33 +44,30 @@ class Loader {
 
   LayerWeights load_layer(int32_t i) {
     const TensorNames& names = *source_.names;
-    const int64_t width = config_.d_model;
-    const int64_t q = config_.q_size();
-    const int64_t kv = config_.kv_size();
-    const auto weight = [&](std::string_view stem) {
-      return fmt::format("{}{}.{}.weight", names.layer_prefix, i, stem);
+    const LayerConfig& config = config_.layers[static_cast<size_t>(i)];
+    const AttentionConfig& attention = config.attention;
+    const auto name = [&](std::string_view stem, std::string_view kind) {
+      return fmt::format("{}{}.{}.{}", names.layer_prefix, i, stem, kind);
     };
-    const auto bias = [&](std::string_view stem, int64_t n) {
-      return config_.qkv_bias ? vector(fmt::format("{}{}.{}.bias", names.layer_prefix, i, stem), n)
-                              : nullptr;
+    const auto bias = [&](MatrixRole role, int64_t n) {
+      return vector(name(names.matrix(role), "bias"), n);
     };
     LayerWeights layer;
-    layer.attention_norm = vector(weight(names.attention_norm), width);
-    layer.wq = matrix(weight(names.wq), q, width);
-    layer.wk = matrix(weight(names.wk), kv, width);
-    layer.wv = matrix(weight(names.wv), kv, width);
-    layer.bq = bias(names.wq, q);
-    layer.bk = bias(names.wk, kv);
-    layer.bv = bias(names.wv, kv);
-    if (config_.qk_norm) {
-      layer.q_norm = vector(weight(names.q_norm), config_.head_dim);
-      layer.k_norm = vector(weight(names.k_norm), config_.head_dim);
+    for_each_matrix(layer, [&](MatrixRole role, Weight& weight) {
+      const auto [rows, cols] = matrix_shape(config_, config, role);
+      weight = matrix(name(names.matrix(role), "weight"), rows, cols);
+    });
+    layer.attention_norm = vector(name(names.attention_norm, "weight"), config_.d_model);
+    layer.ffn_norm = vector(name(names.ffn_norm, "weight"), config_.d_model);
+    if (attention.qkv_bias) {
+      layer.bq = bias(MatrixRole::kQ, attention.q_size());
+      layer.bk = bias(MatrixRole::kK, attention.kv_size());
+      layer.bv = bias(MatrixRole::kV, attention.kv_size());
     }
-    layer.wo = matrix(weight(names.wo), width, q);
-    layer.ffn_norm = vector(weight(names.ffn_norm), width);
-    layer.w_gate = matrix(weight(names.w_gate), config_.d_ff, width);
-    layer.w_up = matrix(weight(names.w_up), config_.d_ff, width);
-    layer.w_down = matrix(weight(names.w_down), width, config_.d_ff);
+    if (attention.qk_norm) {
+      layer.q_norm = vector(name(names.q_norm, "weight"), attention.head_dim);
+      layer.k_norm = vector(name(names.k_norm, "weight"), attention.head_dim);
+    }
     return layer;
   }
 
@@ -98,11 +95,11 @@ class Loader {
     return Weight{tensor.dtype, rows, cols, tensor.data};
   }
 
-  const float* vector(const std::string& name, int64_t n) {
+  std::span<const float> vector(const std::string& name, int64_t n) {
     const TensorInfo& tensor = require(name, {n});
     Buffer& buffer = loaded_.converted.emplace_back(static_cast<size_t>(n) * sizeof(float));
     decode_row(tensor.dtype, tensor.data, buffer.as<float>(), n);
-    return buffer.as<float>();
+    return buffer.span<float>();
   }
 
   // A layer with a bias or a norm that nobody reads would compute something else than its authors
@@ -113,7 +110,7 @@ class Loader {
       if (used_.contains(&tensor) || tensor.name.ends_with("rotary_emb.inv_freq")) continue;
       fail(ErrorCode::kUnsupported,
            "{}: tensor {} belongs to no {} model with {} layers that tidal knows", source_.path,
-           quote(tensor.name), config_.architecture, config_.n_layers);
+           quote(tensor.name), config_.architecture, config_.n_layers());
     }
   }
 

@@ -39,12 +39,12 @@ DType cache_type(std::string_view name, std::string_view flag) {
 }
 
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options) {
-  const int64_t width = int64_t{config.n_kv_heads} * config.head_dim;
+  const int64_t width = int64_t{config.attention().n_kv_heads} * config.attention().head_dim;
   const auto row = [&](const std::string& name, const char* flag) {
     return dtype_row_bytes(cache_type(name, flag), width);
   };
-  return static_cast<size_t>(config.n_layers) * (row(options.k_cache_type, "--cache-type-k") +
-                                                 row(options.v_cache_type, "--cache-type-v"));
+  return static_cast<size_t>(config.n_layers()) * (row(options.k_cache_type, "--cache-type-k") +
+                                                   row(options.v_cache_type, "--cache-type-v"));
 }
 
 void require_cache_memory(const Config& config, const EngineOptions& options, int64_t n_tokens,
@@ -76,8 +76,9 @@ std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOpti
                                                   int32_t prefill_chunk) {
   const Config& config = model.config();
   if (options.default_plan_file.empty()) options.default_plan_file = plan_file_beside(model.path());
-  auto method = make_method(options, config.n_layers, config.n_heads, config.n_kv_heads,
-                            static_cast<int64_t>(cache_bytes_per_token) / config.n_layers);
+  auto method = make_method(options, config.n_layers(), config.attention().n_heads,
+                            config.attention().n_kv_heads,
+                            static_cast<int64_t>(cache_bytes_per_token) / config.n_layers());
   if (method->correct_every() > prefill_chunk) {
     fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
          method->correct_every(), prefill_chunk);

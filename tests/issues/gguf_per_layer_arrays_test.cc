@@ -27,9 +27,9 @@ TEST(GgufPerLayerArrays, OneValueIsThatOfAllLayers) {
     file.ints.erase(key);
   }
   const Config config = file.load();
-  EXPECT_EQ(config.d_ff, wanted.d_ff);
-  EXPECT_EQ(config.n_heads, wanted.n_heads);
-  EXPECT_EQ(config.n_kv_heads, wanted.n_kv_heads);
+  EXPECT_EQ(config.layers[0].d_ff, wanted.layers[0].d_ff);
+  EXPECT_EQ(config.attention().n_heads, wanted.attention().n_heads);
+  EXPECT_EQ(config.attention().n_kv_heads, wanted.attention().n_kv_heads);
 }
 
 TEST(GgufPerLayerArrays, SeveralValuesAreRefusedByName) {

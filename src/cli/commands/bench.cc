@@ -71,7 +71,7 @@ Json crossover_json(const std::vector<DepthSpeedup>& speedups, const BenchRow& l
                     const Model& model, const EngineOptions& engine) {
   int64_t in_force = kDefaultMinContext;
   if (last.method == "tidal") {
-    const int32_t n_layers = model.config().n_layers;
+    const int32_t n_layers = model.config().n_layers();
     const auto cache_bytes = static_cast<int64_t>(cache_bytes_per_token(model.config(), engine));
     in_force = default_min_context(parse_plan_line(last.plan, n_layers), cache_bytes / n_layers);
   }

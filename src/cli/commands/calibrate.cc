@@ -40,21 +40,21 @@ struct Flags {
 // A preset or the user's plan, with --full.
 LayerPlan base_plan(const Flags& flags, const Config& config) {
   const MethodOptions& method = flags.model.method;
-  const HeadCounts heads = {config.n_heads, config.n_kv_heads};
+  const HeadCounts heads = {config.attention().n_heads, config.attention().n_kv_heads};
   LayerPlan plan =
-      resolve_plan(method.plan.empty() ? "tidal" : method.plan, config.n_layers, heads);
+      resolve_plan(method.plan.empty() ? "tidal" : method.plan, config.n_layers(), heads);
   if (!flags.full.empty()) {
-    const LayerPlan layers = parse_plan_line("full:" + flags.full, config.n_layers);
+    const LayerPlan layers = parse_plan_line("full:" + flags.full, config.n_layers());
     plan.layers = layers.layers;
   }
   if (method.correct_every >= 0) plan.correct_every = method.correct_every;
   validate(plan);
   const auto n_full = std::ssize(layers_with(plan, LayerRole::kFull));
-  if (flags.n_select > config.n_layers - n_full) {
+  if (flags.n_select > config.n_layers() - n_full) {
     fail(ErrorCode::kInvalidArgument,
          "--select {} is more than the {} layers of {} that are not full: lower it or name fewer "
          "with --full",
-         flags.n_select, config.n_layers - n_full, config.n_layers);
+         flags.n_select, config.n_layers() - n_full, config.n_layers());
   }
   if (flags.context > config.context_length) {
     fail(ErrorCode::kInvalidArgument,
@@ -227,7 +227,7 @@ int run_calibrate(const Flags& flags) {
     return calibration_json(flags, config, std::ssize(text), found, wanted.plan.budget,
                             n_candidates);
   };
-  Json file = plan_to_json(found.plan, {config.n_heads, config.n_kv_heads});
+  Json file = plan_to_json(found.plan, {config.attention().n_heads, config.attention().n_kv_heads});
   file["calibration"] = figures(kCandidatesKept);
   if (flags.model.json) {
     put_json({{"plan", print_plan_line(found.plan)},

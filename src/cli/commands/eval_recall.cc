@@ -52,12 +52,12 @@ struct NamedPlan {
 
 std::vector<NamedPlan> read_plans(const Flags& flags, const Model& model) {
   const Config& config = model.config();
-  const HeadCounts heads = {config.n_heads, config.n_kv_heads};
+  const HeadCounts heads = {config.attention().n_heads, config.attention().n_kv_heads};
   const std::string beside = plan_file_beside(model.path());
   std::vector<NamedPlan> plans;
   for (const std::string& text : flags.plans) {
     const bool in_file = text == "tidal" && !beside.empty();
-    plans.push_back({text, resolve_plan(in_file ? beside : text, config.n_layers, heads)});
+    plans.push_back({text, resolve_plan(in_file ? beside : text, config.n_layers(), heads)});
   }
   return plans;
 }
@@ -69,8 +69,9 @@ class Run {
         model_(load_model(flags.model.engine)),
         plans_(read_plans(flags, *model_)),
         tokens_(std::move(read_texts(flags.text, *model_).front().tokens)),
-        shape_{model_->config().n_layers, model_->config().n_heads, model_->config().n_kv_heads,
-               model_->config().head_dim, flags.context},
+        shape_{model_->config().n_layers(), model_->config().attention().n_heads,
+               model_->config().attention().n_kv_heads, model_->config().attention().head_dim,
+               flags.context},
         positions_(sample_positions(flags.context / 2, flags.context, flags.n_samples)),
         cosine_(shape_, std::ssize(positions_)) {
     for (const HeadScope scope : kScopes) overlaps_.emplace_back(shape_, scope);

@@ -8,10 +8,14 @@ namespace {
 
 constexpr std::string_view kModelTypes[] = {"qwen2"};
 
-void complete_gguf(const GgufFile&, Config* config) { config->qkv_bias = true; }
+void add_biases(Config* config) {
+  for (LayerConfig& layer : config->layers) layer.attention.qkv_bias = true;
+}
+
+void complete_gguf(const GgufFile&, Config* config) { add_biases(config); }
 
 void complete_hf(const JsonFields& json, Config* config) {
-  config->qkv_bias = true;
+  add_biases(config);
   refuse_sliding_window(json, false);
 }
 

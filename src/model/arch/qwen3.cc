@@ -9,11 +9,17 @@ namespace {
 constexpr std::string_view kModelTypes[] = {"qwen3"};
 constexpr int32_t kDefaultHeadDim = 128;
 
-void complete_gguf(const GgufFile&, Config* config) { config->qk_norm = true; }
+void add_norms(Config* config) {
+  for (LayerConfig& layer : config->layers) layer.attention.qk_norm = true;
+}
+
+void complete_gguf(const GgufFile&, Config* config) { add_norms(config); }
 
 void complete_hf(const JsonFields& json, Config* config) {
-  config->qk_norm = true;
-  if (!json.has("head_dim")) config->head_dim = kDefaultHeadDim;
+  add_norms(config);
+  if (!json.has("head_dim")) {
+    for (LayerConfig& layer : config->layers) layer.attention.head_dim = kDefaultHeadDim;
+  }
   refuse_true(json, "attention_bias");
   refuse_sliding_window(json, false);
 }
