@@ -27,14 +27,17 @@
 #include <vector>
 
 #include "tidal/error.h"
+#include "tidal/export.h"
 #include "tidal/options.h"
 
 namespace tidal {
 
+class Model;
+
 using RequestId = uint64_t;
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };
-std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", ...
+TIDAL_EXPORT std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", ...
 
 // Rows of the cache that decode steps read, K and V, over all layers and KV heads: counted by the
 // kernels where they walk them. total is what full attention would have read.
@@ -88,7 +91,7 @@ struct Message {
   std::string content;
 };
 
-class Engine {
+class TIDAL_EXPORT Engine {
  public:
   explicit Engine(const EngineOptions& options);
   ~Engine();
@@ -119,6 +122,7 @@ class Engine {
   Completion run(Request request);
 
  private:
+  friend std::shared_ptr<const Model> model_of(const Engine& engine);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -7,6 +7,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include "tidal/export.h"
 
 namespace tidal {
 
@@ -20,13 +23,17 @@ enum class ErrorCode {
   kCancelled,
 };
 
-class Error : public std::runtime_error {
+class TIDAL_EXPORT Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message, std::string option = {})
+      : std::runtime_error(message), code_(code), option_(std::move(option)) {}
   ErrorCode code() const { return code_; }
+  // The option at fault, named as in tidal/options.h, or empty.
+  const std::string& option() const { return option_; }
 
  private:
   ErrorCode code_;
+  std::string option_;
 };
 
 }  // namespace tidal

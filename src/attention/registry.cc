@@ -44,8 +44,8 @@ const MethodEntry& find_method(std::string_view name) {
   const auto* found = std::find_if(kMethods.begin(), kMethods.end(),
                                    [&](const MethodEntry& entry) { return entry.name == name; });
   if (found == kMethods.end()) {
-    fail(ErrorCode::kUnsupported, "unknown method '{}'; available: {}", name,
-         fmt::join(kNames, ", "));
+    fail_option("method", ErrorCode::kUnsupported, "unknown method '{}'; available: {}", name,
+                fmt::join(kNames, ", "));
   }
   return *found;
 }
@@ -73,13 +73,13 @@ std::shared_ptr<const AttentionMethod> make_method(const MethodOptions& options,
   context.plan = plan_for(options, entry.default_plan, n_layers, context.heads);
   if (!options.budget.empty()) context.plan.budget = parse_budget(options.budget);
   if (options.correct_every < -1) {
-    fail(ErrorCode::kInvalidArgument, "--correct-every is {}, give a stride, or 0 for none",
-         options.correct_every);
+    fail_option("correct_every", ErrorCode::kInvalidArgument,
+                "`correct_every` is {}, give a stride, or 0 for none", options.correct_every);
   }
   if (options.correct_every >= 0) context.plan.correct_every = options.correct_every;
   if (options.min_context < -1) {
-    fail(ErrorCode::kInvalidArgument, "--min-context is {}, give a length, or 0 for none",
-         options.min_context);
+    fail_option("min_context", ErrorCode::kInvalidArgument,
+                "`min_context` is {}, give a length, or 0 for none", options.min_context);
   }
   context.min_context = options.min_context;
   context.row_bytes = row_bytes;

@@ -110,7 +110,7 @@ TEST(Registry, TheCorrectionStrideComesFromOptionOrPlan) {
   options.correct_every = 4;
   EXPECT_EQ(make(options)->correct_every(), 0) << "nothing to correct";
   options.correct_every = -2;
-  EXPECT_THAT(error_of(options), HasSubstr("--correct-every is -2"));
+  EXPECT_THAT(error_of(options), HasSubstr("`correct_every` is -2"));
 }
 
 TEST(Registry, ShortContextsAreDense) {
@@ -128,7 +128,7 @@ TEST(Registry, ShortContextsAreDense) {
   EXPECT_TRUE(make(options)->dense(4095));
   EXPECT_FALSE(make(options)->dense(4096));
   options.min_context = -2;
-  EXPECT_THAT(error_of(options), HasSubstr("--min-context is -2"));
+  EXPECT_THAT(error_of(options), HasSubstr("`min_context` is -2"));
   options = options_of("full");
   options.min_context = 0;
   EXPECT_TRUE(make(options)->dense(1'000'000));

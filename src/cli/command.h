@@ -29,5 +29,6 @@ void add_tokenize(CLI::App& app, Work& work);
 void add_bench(CLI::App& app, Work& work);
 void add_eval(CLI::App& app, Work& work);
 void add_calibrate(CLI::App& app, Work& work);
+void add_document(CLI::App& app, Work& work);
 
 }  // namespace tidal::cli

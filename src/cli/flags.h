@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tidal/options.h"
+#include "runtime/option_table.h"
 
 namespace tidal::cli {
 
@@ -17,24 +17,21 @@ namespace tidal::cli {
 // than any cache holds, and small enough to be added and multiplied.
 inline constexpr int64_t kMaxCount = INT32_MAX;
 CLI::Validator whole_number(int64_t least, int64_t most = kMaxCount);
-CLI::Validator whole_number_or_all();  // 1 to kMaxCount, or -1
-CLI::Validator seed_number();          // 0 to INT64_MAX
-// Numbers that are good, also once they are rounded to a float.
-CLI::Validator number(std::string wanted, bool (*good)(double));
-CLI::Validator positive_number();
-CLI::Validator method_name();
+CLI::Validator seed_number();  // 0 to INT64_MAX
+// What the option's row takes.
+CLI::Validator taken_by(const Option& row);
 
 // Options every command with a model shares.
-struct ModelFlags {
-  EngineOptions engine;
-  MethodOptions method;
+struct ModelFlags : Options {
   bool json = false;
 };
 
 void add_output_flags(CLI::App& app, ModelFlags& flags);
 void add_model_flags(CLI::App& app, ModelFlags& flags);  // includes the output flags
-void add_method_flags(CLI::App& app, ModelFlags& flags);
-// The same for commands that compare: lists of methods and budgets, a plan as often as wanted.
+// The rows of the option table that have flags, with what the options hold as defaults.
+void add_options(CLI::App& app, OptionGroup group, Options& options);
+// Those about attention for commands that compare: lists of methods and budgets, a plan as often as
+// wanted.
 void add_compared_method_flags(CLI::App& app, ModelFlags& flags, std::vector<std::string>& methods,
                                std::vector<std::string>& plans, std::vector<std::string>& budgets);
 

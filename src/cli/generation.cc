@@ -4,57 +4,15 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
 #include "base/check.h"
 #include "base/progress.h"
-#include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "eval/report.h"
 
 namespace tidal::cli {
-
-void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
-  const std::string group = "Generation";
-  SamplingOptions& sampling = flags.sampling;
-  app.add_option("-n,--predict", flags.max_tokens, "Tokens to generate at most, -1: until full")
-      ->group(group)
-      ->check(whole_number_or_all())
-      ->capture_default_str();
-  app.add_option("--temp", sampling.temperature, "Temperature, 0: always the most likely token")
-      ->group(group)
-      ->check(number("0 or more", [](double value) { return value >= 0; }))
-      ->capture_default_str();
-  app.add_option("--top-k", sampling.top_k, "Keep this many of the most likely tokens, 0: all")
-      ->group(group)
-      ->check(whole_number(0))
-      ->capture_default_str();
-  app.add_option("--top-p", sampling.top_p, "Keep the most likely tokens up to this probability")
-      ->group(group)
-      ->check(number("above 0 and at most 1", [](double p) { return p > 0 && p <= 1; }))
-      ->capture_default_str();
-  app.add_option("--min-p", sampling.min_p, "Drop tokens below this share of the best one")
-      ->group(group)
-      ->check(number("from 0 to 1", [](double p) { return p >= 0 && p <= 1; }))
-      ->capture_default_str();
-  app.add_option("-s,--seed", sampling.seed, "Equal seeds give equal tokens")
-      ->group(group)
-      ->check(seed_number())
-      ->capture_default_str();
-  app.add_option("--stop", flags.stop, "End the text before this string; may be repeated")
-      ->group(group)
-      ->allow_extra_args(false);
-}
-
-Request make_request(const GenerationFlags& flags, const MethodOptions& method) {
-  Request request;
-  request.max_tokens = flags.max_tokens;
-  request.sampling = flags.sampling;
-  request.stop = flags.stop;
-  request.attention = method;
-  return request;
-}
 
 Completion stream(Engine& engine, Request request, bool print) {
   ProgressBar bar("reading the prompt", "tokens");

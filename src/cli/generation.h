@@ -1,7 +1,6 @@
-// What generate and chat share: sampling flags, streaming to the terminal, the closing line.
+// What generate and chat share: streaming to the terminal, the closing line.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "cli/output.h"
@@ -11,15 +10,6 @@ namespace tidal::cli {
 
 // Room for what a chat template puts around the messages.
 inline constexpr int64_t kTemplateTokens = 1024;
-
-struct GenerationFlags {
-  int64_t max_tokens = 128;
-  SamplingOptions sampling;
-  std::vector<std::string> stop;
-};
-
-void add_generation_flags(CLI::App& app, GenerationFlags& flags);
-Request make_request(const GenerationFlags& flags, const MethodOptions& method);
 
 // Runs the request with a progress bar for its prompt; print: its text goes to stdout as it comes.
 // Ctrl-C cancels it and gives what is done.

@@ -58,7 +58,7 @@ int bad_usage(const CLI::App& app, std::string_view message) {
 std::vector<std::string> command_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    names.push_back(command->get_name());
+    if (!command->get_group().empty()) names.push_back(command->get_name());
   }
   return names;
 }
@@ -114,6 +114,7 @@ int run(const std::vector<std::string>& words) {
   add_bench(app, work);
   add_eval(app, work);
   add_calibrate(app, work);
+  add_document(app, work);
 
   const std::string unknown = unknown_command(app, words);
   if (!unknown.empty()) return bad_usage(app, unknown);
@@ -147,7 +148,7 @@ int main(int argc, char** argv) {
   } catch (const std::length_error&) {
     note_error("not enough memory for the model and its cache, try a smaller --ctx-size");
   } catch (const std::exception& error) {
-    note_error(error.what());
+    note_error(message_of(error));
   }
   return kExitFailed;
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/quote.h"
+#include "runtime/option_table.h"
 
 namespace tidal::cli {
 namespace {
@@ -45,9 +46,7 @@ void note_text(std::string_view text) {
 void note_line(std::string_view line) { note_text(printable(line) + "\n"); }
 void note_error(std::string_view message) { note("error: {}", message); }
 
-Json rows_json(const RowsReport& rows) {
-  return {{"read", rows.read}, {"total", rows.total}, {"share", rows.share()}};
-}
+std::string message_of(const std::exception& error) { return respell(error.what(), flag_name); }
 
 std::string rows_text(const RowsReport& rows) {
   return fmt::format("read {:.1f} % of the cache rows", 100 * rows.share());

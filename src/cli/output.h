@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -41,7 +42,9 @@ void note(fmt::format_string<Args...> format, Args&&... args) {
   note_line(fmt::format(format, std::forward<Args>(args)...));
 }
 
-Json rows_json(const RowsReport& rows);
+// What went wrong, with options as flags.
+std::string message_of(const std::exception& error);
+
 std::string rows_text(const RowsReport& rows);  // "read 12.3 % of the cache rows"
 
 }  // namespace tidal::cli

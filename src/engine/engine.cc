@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/log.h"
 #include "engine/active_request.h"
+#include "engine/engine_model.h"
 #include "engine/scheduler.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
@@ -131,6 +132,7 @@ class Engine::Impl {
   }
 
   const Model& model() const { return *model_; }
+  std::shared_ptr<const Model> shared_model() const { return model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context_size() const { return context_size_; }
   bool has_chat_template() const { return chat_template_.has_value(); }
@@ -149,15 +151,16 @@ class Engine::Impl {
   void check_fits(const Request& request, int64_t n_prompt) const {
     if (n_prompt == 0) fail(ErrorCode::kInvalidArgument, "the prompt is empty, give some text");
     if (request.max_tokens < -1 || request.max_tokens == 0) {
-      fail(ErrorCode::kInvalidArgument, "-n is {}, give a count, or -1 for as many as fit",
-           request.max_tokens);
+      fail_option("max_tokens", ErrorCode::kInvalidArgument,
+                  "`max_tokens` is {}, give a count, or -1 for as many as fit", request.max_tokens);
     }
     const int64_t generated = std::max<int64_t>(1, request.max_tokens);
     if (n_prompt + generated > context_size_) {
-      fail(ErrorCode::kExhausted,
-           "the prompt has {} tokens and {} are to be generated, but the cache holds {}: raise "
-           "--ctx-size to at least {}",
-           n_prompt, generated, context_size_, n_prompt + generated);
+      fail_option(
+          "context_size", ErrorCode::kExhausted,
+          "the prompt has {} tokens and {} are to be generated, but the cache holds {}: raise "
+          "`context_size` to at least {}",
+          n_prompt, generated, context_size_, n_prompt + generated);
     }
     for (const int32_t token : request.prompt) {
       if (token < 0 || token >= model_->config().vocab_size) {
@@ -331,6 +334,8 @@ class Engine::Impl {
 
 Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Engine::~Engine() = default;
+
+std::shared_ptr<const Model> model_of(const Engine& engine) { return engine.impl_->shared_model(); }
 
 std::string Engine::model_name() const { return impl_->model().config().name; }
 bool Engine::has_chat_template() const { return impl_->has_chat_template(); }

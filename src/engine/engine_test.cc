@@ -222,19 +222,19 @@ TEST(Engine, RefusesWhatCannotRun) {
     return std::string("admitted");
   };
   EXPECT_THAT(message([](Request& r) { r.max_tokens = 1000; }),
-              AllOf(HasSubstr("100"), HasSubstr("1000"), HasSubstr("1024"), HasSubstr("--ctx-size"),
-                    HasSubstr("1100")));
+              AllOf(HasSubstr("100"), HasSubstr("1000"), HasSubstr("1024"),
+                    HasSubstr("`context_size`"), HasSubstr("1100")));
   EXPECT_THAT(message([](Request& r) { r.prompt.clear(); }), HasSubstr("prompt is empty"));
   EXPECT_THAT(message([](Request& r) { r.prompt[3] = 259; }), HasSubstr("token 259"));
   EXPECT_THAT(message([](Request& r) { r.prompt[3] = -1; }), HasSubstr("token -1"));
-  EXPECT_THAT(message([](Request& r) { r.max_tokens = 0; }), HasSubstr("-n"));
+  EXPECT_THAT(message([](Request& r) { r.max_tokens = 0; }), HasSubstr("`max_tokens`"));
   EXPECT_THAT(message([](Request& r) { r.attention.name = "magic"; }), HasSubstr("magic"));
-  EXPECT_THAT(message([](Request& r) { r.sampling.top_p = 0; }), HasSubstr("--top-p"));
+  EXPECT_THAT(message([](Request& r) { r.sampling.top_p = 0; }), HasSubstr("`top_p`"));
   EXPECT_THAT(message([](Request& r) {
                 r.attention.name = "tidal";
                 r.attention.correct_every = 65;
               }),
-              HasSubstr("--correct-every"));
+              HasSubstr("`correct_every`"));
   EXPECT_EQ(message([](Request&) {}), "admitted");
 }
 

@@ -133,7 +133,7 @@ TEST(PagePool, RefusesCacheTypesItCannotHold) {
 TEST(PagePool, RefusesSizesBeyondTheMachine) {
   std::string message;
   EXPECT_EQ(construction_error(kMixed, int64_t{1} << 40, &message), ErrorCode::kExhausted);
-  EXPECT_THAT(message, testing::HasSubstr("--ctx-size"));
+  EXPECT_THAT(message, testing::HasSubstr("`context_size`"));
   const KvLayout wide = {1 << 20, 1 << 20, 1 << 10, DType::kF32, DType::kF32};
   EXPECT_EQ(construction_error(wide, 1 << 30, &message), ErrorCode::kExhausted);
 }

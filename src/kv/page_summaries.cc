@@ -20,8 +20,9 @@ PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t 
   size_t bytes = 0;
   if (!checked_mul(slot_floats_ * sizeof(float), static_cast<size_t>(n_pages), &bytes) ||
       !checked_mul(bytes, static_cast<size_t>(n_layers), &bytes)) {
-    fail(ErrorCode::kExhausted,
-         "summaries of a KV cache of {} pages are beyond this machine, lower --ctx-size", n_pages);
+    fail_option("context_size", ErrorCode::kExhausted,
+                "summaries of a KV cache of {} pages are beyond this machine, lower `context_size`",
+                n_pages);
   }
   memory_ = Buffer(bytes);
   slots_.assign(static_cast<size_t>(n_pages), -1);

@@ -84,8 +84,8 @@ double overridden_factor(const RopeOverride& override, const RopeConfig& rope) {
   if (override.scaling == RopeScaling::kNone) return 1.0;
   if (override.scale) return *override.scale;
   if (override.scaling && *override.scaling != rope.scaling) {
-    fail(ErrorCode::kInvalidArgument,
-         "--rope-scaling needs --rope-scale: by what to extend the context");
+    fail_option("rope_scale", ErrorCode::kInvalidArgument,
+                "`rope_scaling` needs `rope_scale`: by what to extend the context");
   }
   return rope.factor;
 }
@@ -121,21 +121,21 @@ void apply_override(const RopeOverride& override, Config* config) {
   RopeConfig& rope = config->rope;
   if (override.freq_base) {
     if (!std::isfinite(*override.freq_base) || *override.freq_base <= 1) {
-      fail(ErrorCode::kInvalidArgument, "--rope-freq-base {}: must be above 1",
-           *override.freq_base);
+      fail_option("rope_freq_base", ErrorCode::kInvalidArgument,
+                  "`rope_freq_base` {}: must be above 1", *override.freq_base);
     }
     rope.theta = *override.freq_base;
   }
   if (!override.scaling && !override.scale && !override.yarn_original_context) return;
   if (override.scale && !(*override.scale > 0 && *override.scale <= 1e6)) {
-    fail(ErrorCode::kInvalidArgument, "--rope-scale {}: must be above 0 and at most 1000000",
-         *override.scale);
+    fail_option("rope_scale", ErrorCode::kInvalidArgument,
+                "`rope_scale` {}: must be above 0 and at most 1000000", *override.scale);
   }
   const bool has_bands = rope.scaling == RopeScaling::kLlama3 || !rope.factors.empty();
   if (!override.scaling && has_bands) {
-    fail(ErrorCode::kInvalidArgument,
-         "--rope-scale with a model that has its own frequency factors: say --rope-scaling "
-         "linear or yarn to replace them");
+    fail_option("rope_scale", ErrorCode::kInvalidArgument,
+                "`rope_scale` with a model that has its own frequency factors: say `rope_scaling` "
+                "linear or yarn to replace them");
   }
   const int64_t trained =
       rope.original_context > 0 ? rope.original_context : config->context_length;
@@ -146,13 +146,15 @@ void apply_override(const RopeOverride& override, Config* config) {
   if (override.scaling || override.scale) rope.yarn_attention_factor = 0;
   rope.original_context = override.yarn_original_context.value_or(trained);
   if (rope.original_context < 1 || rope.original_context > kMaxContext) {
-    fail(ErrorCode::kInvalidArgument, "--yarn-orig-ctx {}: must be from 1 to {}",
-         rope.original_context, kMaxContext);
+    fail_option("yarn_original_context", ErrorCode::kInvalidArgument,
+                "`yarn_original_context` {}: must be from 1 to {}", rope.original_context,
+                kMaxContext);
   }
   const double extended = static_cast<double>(rope.original_context) * rope.factor;
   if (extended < 1 || extended > static_cast<double>(kMaxContext)) {
-    fail(ErrorCode::kInvalidArgument, "--rope-scale {}: extends a context of {} beyond {}",
-         rope.factor, rope.original_context, kMaxContext);
+    fail_option("rope_scale", ErrorCode::kInvalidArgument,
+                "`rope_scale` {}: extends a context of {} beyond {}", rope.factor,
+                rope.original_context, kMaxContext);
   }
   config->context_length = static_cast<int64_t>(extended);
 }

@@ -96,12 +96,12 @@ TEST(RopeOverride, ErrorsNameTheOption) {
       apply_override(override, &config);
     });
   };
-  expect_refused({.scaling = RopeScaling::kYarn}, "--rope-scale");
-  expect_refused({.scale = 0.0}, "--rope-scale");
-  expect_refused({.scale = std::nan("")}, "--rope-scale");
-  expect_refused({.scale = 1e6, .yarn_original_context = int64_t{1} << 28}, "--rope-scale");
-  expect_refused({.freq_base = 0.5}, "--rope-freq-base");
-  expect_refused({.scale = 2.0, .yarn_original_context = 0}, "--yarn-orig-ctx");
+  expect_refused({.scaling = RopeScaling::kYarn}, "`rope_scale`");
+  expect_refused({.scale = 0.0}, "`rope_scale`");
+  expect_refused({.scale = std::nan("")}, "`rope_scale`");
+  expect_refused({.scale = 1e6, .yarn_original_context = int64_t{1} << 28}, "`rope_scale`");
+  expect_refused({.freq_base = 0.5}, "`rope_freq_base`");
+  expect_refused({.scale = 2.0, .yarn_original_context = 0}, "`yarn_original_context`");
 }
 
 }  // namespace

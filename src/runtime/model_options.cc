@@ -20,8 +20,8 @@ RopeOverride rope_override(const RopeOptions& options) {
     } else if (*options.scaling == "yarn") {
       override.scaling = RopeScaling::kYarn;
     } else {
-      fail(ErrorCode::kInvalidArgument, "--rope-scaling is '{}', give none, linear or yarn",
-           *options.scaling);
+      fail_option("rope_scaling", ErrorCode::kInvalidArgument,
+                  "`rope_scaling` is '{}', give none, linear or yarn", *options.scaling);
     }
   }
   override.scale = options.scale;
@@ -30,21 +30,22 @@ RopeOverride rope_override(const RopeOptions& options) {
   return override;
 }
 
-DType cache_type(std::string_view name, std::string_view flag) {
+DType cache_type(std::string_view name, std::string_view option) {
   if (name == "f16") return DType::kF16;
   if (name == "bf16") return DType::kBF16;
   if (name == "f32") return DType::kF32;
   if (name == "q8_0") return DType::kQ8_0;
-  fail(ErrorCode::kUnsupported, "{} is '{}', give f16, bf16, f32 or q8_0", flag, name);
+  fail_option(option, ErrorCode::kUnsupported, "`{}` is '{}', give f16, bf16, f32 or q8_0", option,
+              name);
 }
 
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options) {
   const int64_t width = int64_t{config.attention().n_kv_heads} * config.attention().head_dim;
-  const auto row = [&](const std::string& name, const char* flag) {
-    return dtype_row_bytes(cache_type(name, flag), width);
+  const auto row = [&](const std::string& name, const char* option) {
+    return dtype_row_bytes(cache_type(name, option), width);
   };
-  return static_cast<size_t>(config.n_layers()) * (row(options.k_cache_type, "--cache-type-k") +
-                                                   row(options.v_cache_type, "--cache-type-v"));
+  return static_cast<size_t>(config.n_layers()) *
+         (row(options.k_cache_type, "k_cache_type") + row(options.v_cache_type, "v_cache_type"));
 }
 
 void require_cache_memory(const Config& config, const EngineOptions& options, int64_t n_tokens,
@@ -80,8 +81,9 @@ std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOpti
                             config.attention().n_kv_heads,
                             static_cast<int64_t>(cache_bytes_per_token) / config.n_layers());
   if (method->correct_every() > prefill_chunk) {
-    fail(ErrorCode::kInvalidArgument, "--correct-every {} is above the prefill chunk of {}",
-         method->correct_every(), prefill_chunk);
+    fail_option("correct_every", ErrorCode::kInvalidArgument,
+                "`correct_every` {} is above the prefill chunk of {}", method->correct_every(),
+                prefill_chunk);
   }
   return method;
 }

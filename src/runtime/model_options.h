@@ -13,8 +13,8 @@
 
 namespace tidal {
 
-RopeOverride rope_override(const RopeOptions& options);  // throws Error naming the flag
-DType cache_type(std::string_view name, std::string_view flag);
+RopeOverride rope_override(const RopeOptions& options);  // throws Error naming the option
+DType cache_type(std::string_view name, std::string_view option);
 
 // Of a cache of the options' types, all layers.
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options);

@@ -14,15 +14,16 @@ int32_t most_likely(std::span<const float> logits) {
 
 Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size)
     : options_(options), random_(options.seed) {
-  const auto check = [](bool ok, const char* flag, double value, const char* range) {
-    if (!ok) fail(ErrorCode::kInvalidArgument, "{} is {}, give {}", flag, value, range);
+  const auto check = [](bool ok, const char* option, double value, const char* range) {
+    if (!ok)
+      fail_option(option, ErrorCode::kInvalidArgument, "`{}` is {}, give {}", option, value, range);
   };
-  check(options.temperature >= 0 && std::isfinite(options.temperature), "--temp",
+  check(options.temperature >= 0 && std::isfinite(options.temperature), "temperature",
         options.temperature, "0 (always the most likely token) or more");
-  check(options.top_k >= 0, "--top-k", options.top_k, "a count, or 0 for no limit");
-  check(options.top_p > 0 && options.top_p <= 1, "--top-p", options.top_p,
+  check(options.top_k >= 0, "top_k", options.top_k, "a count, or 0 for no limit");
+  check(options.top_p > 0 && options.top_p <= 1, "top_p", options.top_p,
         "a share above 0 and up to 1");
-  check(options.min_p >= 0 && options.min_p <= 1, "--min-p", options.min_p, "a share from 0 to 1");
+  check(options.min_p >= 0 && options.min_p <= 1, "min_p", options.min_p, "a share from 0 to 1");
   candidates_.resize(static_cast<size_t>(vocab_size));
   weights_.resize(static_cast<size_t>(vocab_size));
 }

@@ -222,12 +222,12 @@ void add_bench(CLI::App& app, Work& work) {
       ->group(group)
       ->check(seed_number())
       ->capture_default_str();
-  add_method_flags(*command, flags->model);
+  add_options(*command, OptionGroup::kAttention, flags->model);
   command->remove_option(command->get_option("--method"));
   command->add_option("--method", flags->methods, "full, tidal, quest, window, oracle")
       ->group("Attention")
       ->delimiter(',')
-      ->check(method_name())
+      ->check(taken_by(find_option("method")))
       ->capture_default_str();
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return bench(*flags); }; });

@@ -40,7 +40,6 @@ constexpr const char* kHelp =
 
 struct Flags {
   ModelFlags model;
-  GenerationFlags generation;
   std::string system_prompt;
 };
 
@@ -192,7 +191,7 @@ class Chat {
   void say(std::string text) {
     messages_.push_back({"user", attached_ + text});
     try {
-      Request request = make_request(flags_.generation, flags_.model.method);
+      Request request = make_request(flags_.model);
       request.prompt = engine_.encode_chat(messages_);
       request.conversation = 1;
       last_ = stream(engine_, std::move(request), /*print=*/!flags_.model.json);
@@ -206,13 +205,13 @@ class Chat {
       attached_.clear();
       if (last_->finish_reason == FinishReason::kLength) {
         note("(cut off: {})",
-             flags_.generation.max_tokens > 0
-                 ? fmt::format("-n allows {} tokens", flags_.generation.max_tokens)
+             flags_.model.max_tokens > 0
+                 ? fmt::format("-n allows {} tokens", flags_.model.max_tokens)
                  : "the context is full, /clear or a larger --ctx-size makes room");
       }
     } catch (const Error& error) {
       messages_.pop_back();
-      note_error(error.what());
+      note_error(message_of(error));
       if (error.code() == ErrorCode::kExhausted) note("/clear forgets the conversation so far");
     }
   }
@@ -265,7 +264,7 @@ class Chat {
       flags_.model.method.budget = budget;
       note("from the next answer on: a budget of {}", budget);
     } catch (const Error& error) {
-      note_error(error.what());
+      note_error(message_of(error));
     }
   }
 
@@ -274,7 +273,7 @@ class Chat {
       attached_ += read_text(path) + "\n\n";
       note("{} bytes go before the next message", attached_.size());
     } catch (const Error& error) {
-      note_error(error.what());
+      note_error(message_of(error));
     }
   }
 
@@ -290,12 +289,12 @@ class Chat {
 
 void add_chat(CLI::App& app, Work& work) {
   auto flags = std::make_shared<Flags>();
-  flags->generation.max_tokens = -1;
+  flags->model.max_tokens = -1;
   CLI::App* command = app.add_subcommand("chat", "Talk with the model");
   command->footer("Example: tidal chat --system-prompt 'You answer in one sentence.'");
   command->add_option("--system-prompt", flags->system_prompt, "System message (short: -sys)");
-  add_generation_flags(*command, flags->generation);
-  add_method_flags(*command, flags->model);
+  add_options(*command, OptionGroup::kGeneration, flags->model);
+  add_options(*command, OptionGroup::kAttention, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return Chat(*flags).run(); }; });
 }

@@ -9,6 +9,7 @@
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
 #include "eval/divergence.h"
+#include "eval/report.h"
 #include "runtime/model_options.h"
 
 namespace tidal::cli {
@@ -130,20 +131,7 @@ Row row_of(const Experiment& experiment, const std::vector<Text>& texts, size_t 
 Json row_json(const Flags& flags, const Model& model, const MethodCase& method, const Row& row) {
   const DivergenceSummary sum = summarize(row.all.tokens);
   Json json = model_json(model, flags.compare.model.engine);
-  json.update({{"tokens", sum.tokens},
-               {"kld",
-                {{"mean", sum.mean},
-                 {"stderr", sum.standard_error},
-                 {"p50", sum.p50},
-                 {"p90", sum.p90},
-                 {"p99", sum.p99},
-                 {"p999", sum.p999},
-                 {"max", sum.max}}},
-               {"same_top", sum.same_top},
-               {"rms_dp", sum.rms_dp},
-               {"ppl", sum.perplexity},
-               {"ppl_stderr", sum.perplexity_error},
-               {"ppl_full", sum.perplexity_full}});
+  json.update(divergence_json(sum));
   json.update(method.json());
   json.update({{"rows", rows_json(row.all.rows)},
                {"corrections", row.all.corrections},

@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "eval/model_sum.h"
 #include "eval/needle.h"
+#include "eval/report.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
 

@@ -12,6 +12,7 @@
 #include "cli/eval_common.h"
 #include "cli/interrupt.h"
 #include "eval/perplexity.h"
+#include "eval/report.h"
 #include "runtime/model_options.h"
 
 namespace tidal::cli {
@@ -95,7 +96,7 @@ void add_eval_ppl(CLI::App& eval, Work& work) {
   add_text_flags(*command, flags->text, /*several_files=*/false);
   command->add_option("--per-token", flags->per_token, "Write every score here, JSON lines")
       ->group("Text");
-  add_method_flags(*command, flags->model);
+  add_options(*command, OptionGroup::kAttention, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return eval_perplexity(*flags); }; });
 }

@@ -25,14 +25,12 @@ using Clock = std::chrono::steady_clock;
 
 struct Flags {
   ModelFlags model;
-  GenerationFlags generation;
   std::optional<std::string> prompt;
   std::string file;
   std::string tokens_file;
   bool chat = false;
   std::string system_prompt;
   std::string answer_prefix;
-  bool ignore_eos = false;
 };
 
 // What the prompt is made of; every source is read once.
@@ -63,10 +61,10 @@ std::vector<int32_t> prompt_tokens(const Flags& flags, const Prompt& prompt, con
 // A token is at least a byte of its text, so this holds any prompt; memory is taken only where the
 // cache is written.
 int64_t cache_for(const Flags& flags, const Prompt& prompt) {
-  if (flags.generation.max_tokens < 0) return 0;  // the model's own
+  if (flags.model.max_tokens < 0) return 0;  // the model's own
   const size_t most = prompt.tokens.size() + prompt.text.size() + flags.system_prompt.size() +
                       flags.answer_prefix.size();
-  return static_cast<int64_t>(most) + kTemplateTokens + flags.generation.max_tokens;
+  return static_cast<int64_t>(most) + kTemplateTokens + flags.model.max_tokens;
 }
 
 int generate(Flags& flags) {
@@ -87,9 +85,8 @@ int generate(Flags& flags) {
   bar.reset();
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
 
-  Request request = make_request(flags.generation, flags.model.method);
+  Request request = make_request(flags.model);
   request.prompt = prompt_tokens(flags, prompt, engine);
-  request.ignore_eos = flags.ignore_eos;
   warn_beyond_training(engine, static_cast<int64_t>(request.prompt.size()) +
                                    std::max<int64_t>(0, request.max_tokens));
   spdlog::info("{} from {}: {} threads, cache of {} tokens, loaded in {:.0f} ms",
@@ -134,10 +131,8 @@ void add_generate(CLI::App& app, Work& work) {
                    "Begin the assistant's answer with this")
       ->group(group)
       ->needs("--chat");
-  add_generation_flags(*command, flags->generation);
-  command->add_flag("--ignore-eos", flags->ignore_eos, "Do not stop at the end-of-text token")
-      ->group("Generation");
-  add_method_flags(*command, flags->model);
+  add_options(*command, OptionGroup::kGeneration, flags->model);
+  add_options(*command, OptionGroup::kAttention, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return generate(*flags); }; });
 }

@@ -174,7 +174,7 @@ void add_inspect(CLI::App& app, Work& work) {
   command->footer("Example: tidal inspect model.gguf --metadata");
   command->add_option("MODEL", flags->model.engine.model, "The model (or -m)");
   command->add_flag("--metadata", flags->metadata, "Every metadata key of a GGUF file too");
-  add_method_flags(*command, flags->model);
+  add_options(*command, OptionGroup::kAttention, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return inspect(*flags); }; });
 }

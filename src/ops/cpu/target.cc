@@ -65,8 +65,8 @@ Target choose_target() {
   const Target limit = forced_target();
   const std::vector<Target> available = available_targets();
   if (available.empty()) {
-    fail(ErrorCode::kUnsupported,
-         "the cpu back end needs a processor with AVX2, use --backend reference");
+    fail_option("backend", ErrorCode::kUnsupported,
+                "the cpu back end needs a processor with AVX2, set `backend` to reference");
   }
   Target chosen = available.front();
   for (const Target target : available) {

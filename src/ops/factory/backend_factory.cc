@@ -31,8 +31,8 @@ std::unique_ptr<Backend> make_backend(std::string_view name, int n_threads) {
   for (const Entry& entry : kBackends) {
     if (entry.name == name) return entry.make(n_threads);
   }
-  fail(ErrorCode::kUnsupported, "unknown back end '{}'; available: {}", name,
-       fmt::join(backend_names(), ", "));
+  fail_option("backend", ErrorCode::kUnsupported, "unknown back end '{}'; available: {}", name,
+              fmt::join(backend_names(), ", "));
 }
 
 }  // namespace tidal

@@ -1,0 +1,37 @@
+"""Keywords of engines and requests; docs/options.md explains them. Made by scripts/make-documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+
+class RequestOptions(TypedDict, total=False):
+    method: str  # full, tidal, quest, window, oracle
+    plan: str  # a plan
+    budget: str | int  # a number of tokens (512) or a share (10%)
+    min_context: int  # a whole number of at least 0
+    correct_every: int  # a whole number of at least 0
+    max_tokens: int  # a count of tokens, or -1 for as many as fit
+    temperature: float  # 0 or more
+    top_k: int  # a whole number of at least 0
+    top_p: float  # above 0 and at most 1
+    min_p: float  # from 0 to 1
+    seed: int  # a whole number of at least 0
+    stop: str | Sequence[str]  # any text
+    ignore_eos: bool  # true or false
+    conversation: int  # a whole number of at least 0
+
+
+class EngineOptions(RequestOptions, total=False):
+    context_size: int  # a whole number of at least 1
+    threads: int  # a whole number from 1 to 4096
+    k_cache_type: str  # f16, bf16, f32, q8_0
+    v_cache_type: str  # f16, bf16, f32, q8_0
+    backend: str  # cpu, reference
+    max_sequences: int  # a whole number from 1 to 1024
+    prefill_chunk: int  # a whole number from 1 to 65536
+    rope_scaling: str  # none, linear, yarn
+    rope_scale: float  # a number above 0
+    rope_freq_base: float  # a number above 0
+    yarn_original_context: int  # a whole number of at least 1

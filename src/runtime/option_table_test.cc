@@ -1,0 +1,91 @@
+#include "runtime/option_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tidal/error.h"
+
+namespace tidal {
+namespace {
+
+using testing::HasSubstr;
+
+std::string refusal(std::string_view name, std::string_view value) {
+  Options options;
+  try {
+    set_option(options, name, value);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.option(), name);
+    return error.what();
+  }
+  return "taken";
+}
+
+TEST(OptionTable, PutsValuesWhereTheyBelong) {
+  Options options;
+  set_option(options, "context_size", "4096");
+  set_option(options, "k_cache_type", "q8_0");
+  set_option(options, "rope_scale", "2.5");
+  set_option(options, "method", "quest");
+  set_option(options, "budget", "10%");
+  set_option(options, "temperature", "0.5");
+  set_option(options, "seed", "9223372036854775807");
+  set_option(options, "ignore_eos", "true");
+  set_option(options, "stop", "a");
+  set_option(options, "stop", "b");
+  EXPECT_EQ(options.engine.context_size, 4096);
+  EXPECT_EQ(options.engine.k_cache_type, "q8_0");
+  EXPECT_EQ(options.engine.rope.scale, 2.5);
+  const Request request = make_request(options);
+  EXPECT_EQ(request.attention.name, "quest");
+  EXPECT_EQ(request.attention.budget, "10%");
+  EXPECT_EQ(request.sampling.temperature, 0.5F);
+  EXPECT_EQ(request.sampling.seed, uint64_t{INT64_MAX});
+  EXPECT_TRUE(request.ignore_eos);
+  EXPECT_THAT(request.stop, testing::ElementsAre("a", "b"));
+}
+
+TEST(OptionTable, RefusesWhatARowDoesNotTake) {
+  EXPECT_EQ(refusal("top_p", "0"), "`top_p`: '0' is not above 0 and at most 1");
+  EXPECT_EQ(refusal("top_p", "nan"), "`top_p`: 'nan' is not above 0 and at most 1");
+  EXPECT_EQ(refusal("threads", "4097"), "`threads`: '4097' is not a whole number from 1 to 4096");
+  EXPECT_EQ(refusal("threads", "2x"), "`threads`: '2x' is not a whole number from 1 to 4096");
+  EXPECT_EQ(refusal("threads", ""), "`threads`: '' is not a whole number from 1 to 4096");
+  EXPECT_THAT(refusal("k_cache_type", "f64"), HasSubstr("available: f16, bf16, f32, q8_0"));
+  EXPECT_THAT(refusal("method", "magic"), HasSubstr("full"));
+  EXPECT_THAT(refusal("budget", "lots"), HasSubstr("'lots' is not a number of tokens (512)"));
+  EXPECT_THAT(refusal("ignore_eos", "yes"), HasSubstr("true or false"));
+  EXPECT_THAT(refusal("max_tokens", "0"), HasSubstr("-1 for as many as fit"));
+  EXPECT_THAT(refusal("no_such", "1"), HasSubstr("unknown option 'no_such'; available: model, "));
+}
+
+// The values that rows report are values that they take, and the defaults stay as they are.
+TEST(OptionTable, DefaultsAreValues) {
+  const Options defaults;
+  std::set<std::string> names;
+  for (const Option& option : option_table()) {
+    EXPECT_TRUE(names.insert(option.name).second) << option.name;
+    EXPECT_FALSE(option.help.empty()) << option.name;
+    const std::string value = option.value(defaults);
+    EXPECT_FALSE(option.default_text.empty()) << option.name;
+    if (value.empty()) continue;
+    EXPECT_EQ(option.complaint(value), "") << option.name;
+    Options options;
+    option.assign(options, value);
+    EXPECT_EQ(option.value(options), value) << option.name;
+  }
+}
+
+TEST(OptionTable, RespellsOptionsAlone) {
+  const auto flag = [](const Option& option) { return flag_name(option); };
+  EXPECT_EQ(respell("raise `context_size` or lower `max_tokens`", flag),
+            "raise --ctx-size or lower --predict");
+  EXPECT_EQ(respell("`prefill_chunk` and `this` and a ` alone", flag),
+            "prefill_chunk and `this` and a ` alone");
+  EXPECT_EQ(respell("", flag), "");
+}
+
+}  // namespace
+}  // namespace tidal
