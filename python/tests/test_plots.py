@@ -1,4 +1,4 @@
-"""tidal_plots: which figures a result gives, and what stands in them."""
+"""tidal.plots: which figures a result gives, and what stands in them."""
 
 import contextlib
 import io
@@ -10,13 +10,13 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from tidal_plots import eval_rows  # noqa: E402
-from tidal_plots.bench_rows import decode_series  # noqa: E402
+from tidal.plots import eval_rows  # noqa: E402
+from tidal.plots.bench_rows import decode_series  # noqa: E402
 
 try:
-    from tidal_plots import style
-    from tidal_plots.__main__ import main
-    from tidal_plots.figures import FIGURES
+    from tidal.plots import style
+    from tidal.plots.__main__ import main
+    from tidal.plots.figures import FIGURES
 except ImportError:
     FIGURES = None
 

@@ -10,21 +10,21 @@ class RequestOptions(TypedDict, total=False):
     method: str  # full, tidal, quest, window, oracle
     plan: str  # a plan
     budget: str | int  # a number of tokens (512) or a share (10%)
-    min_context: int  # a whole number of at least 0
-    correct_every: int  # a whole number of at least 0
-    max_tokens: int  # a count of tokens, or -1 for as many as fit
+    min_context: int  # a whole number from 0 to 2147483647
+    correct_every: int  # a whole number from 0 to 2147483647
+    max_tokens: int  # a whole number from 1 to 2147483647, or -1 for as many as fit
     temperature: float  # 0 or more
-    top_k: int  # a whole number of at least 0
+    top_k: int  # a whole number from 0 to 2147483647
     top_p: float  # above 0 and at most 1
     min_p: float  # from 0 to 1
-    seed: int  # a whole number of at least 0
+    seed: int  # a whole number from 0 to 9223372036854775807
     stop: str | Sequence[str]  # any text
     ignore_eos: bool  # true or false
-    conversation: int  # a whole number of at least 0
+    conversation: int  # a whole number from 0 to 9223372036854775807
 
 
 class EngineOptions(RequestOptions, total=False):
-    context_size: int  # a whole number of at least 1
+    context_size: int  # a whole number from 1 to 2147483647
     threads: int  # a whole number from 1 to 4096
     k_cache_type: str  # f16, bf16, f32, q8_0
     v_cache_type: str  # f16, bf16, f32, q8_0
@@ -34,4 +34,4 @@ class EngineOptions(RequestOptions, total=False):
     rope_scaling: str  # none, linear, yarn
     rope_scale: float  # a number above 0
     rope_freq_base: float  # a number above 0
-    yarn_original_context: int  # a whole number of at least 1
+    yarn_original_context: int  # a whole number from 1 to 2147483647

@@ -1,7 +1,7 @@
 """Milliseconds per token against cache depth, one line per method and peer."""
 
-from tidal_plots import style
-from tidal_plots.bench_rows import decode_series
+from tidal.plots import style
+from tidal.plots.bench_rows import decode_series
 
 TITLE = "decode latency against cache depth (tidal bench, scripts/bench-peers)"
 

@@ -1,7 +1,7 @@
 """Divergence from full attention against the share of cache rows read, one line per method and plan."""
 
-from tidal_plots import style
-from tidal_plots.eval_rows import by_label, is_divergence
+from tidal.plots import style
+from tidal.plots.eval_rows import by_label, is_divergence
 
 TITLE = "KL divergence from full attention against rows read (tidal eval kld)"
 

@@ -1,7 +1,7 @@
 """Which of a layer's top rows another layer picks too, as a matrix of layers."""
 
-from tidal_plots import style
-from tidal_plots.eval_rows import is_recall
+from tidal.plots import style
+from tidal.plots.eval_rows import is_recall
 
 TITLE = "overlap of layers' top rows (tidal eval recall)"
 _SCOPES = {"q": "per query head", "kv": "per KV head", "all": "one set for all heads"}

@@ -1,7 +1,7 @@
 """Perplexity of all tokens so far along a book, one line per --per-token file, named by the file."""
 
-from tidal_plots import style
-from tidal_plots.eval_rows import is_per_token, running_perplexity
+from tidal.plots import style
+from tidal.plots.eval_rows import is_per_token, running_perplexity
 
 TITLE = "perplexity along a book (tidal eval ppl --per-token)"
 

@@ -2,8 +2,8 @@
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from tidal_plots import style
-from tidal_plots.eval_rows import by_label, is_needle, mean_scores
+from tidal.plots import style
+from tidal.plots.eval_rows import by_label, is_needle, mean_scores
 
 TITLE = "needle accuracy against the budget (tidal eval needle)"
 

@@ -1,7 +1,7 @@
 """Right answers by depth and length, a panel per method and budget."""
 
-from tidal_plots import style
-from tidal_plots.eval_rows import is_needle, label
+from tidal.plots import style
+from tidal.plots.eval_rows import is_needle, label
 
 TITLE = "needle heat map, depth by length (tidal eval needle)"
 

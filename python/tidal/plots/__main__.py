@@ -1,9 +1,9 @@
-"""tidal-plots: draws JSON results of tidal bench and tidal eval.
+"""python -m tidal.plots: draws JSON results of tidal bench and tidal eval.
 
 Every figure that a result has the numbers for is drawn from all such results together:
 
     tidal bench -d 256,4096,8192 --json > bench.json
-    tidal-plots bench.json -o plots            # plots/latency.png, plots/speedup.png
+    python -m tidal.plots bench.json -o plots            # plots/latency.png, plots/speedup.png
 
 Files hold one JSON object, or one a line (eval kld, the --per-token files of eval ppl).
 """
@@ -13,13 +13,13 @@ import json
 import pathlib
 import sys
 
-from tidal_plots.figures import FIGURES
+from tidal.plots.figures import FIGURES
 
 
 def parse_arguments(words):
     listing = "\n".join(f"  {name:10} {module.TITLE}" for name, module in FIGURES.items())
     parser = argparse.ArgumentParser(
-        prog="tidal-plots", description=__doc__, epilog=f"figures:\n{listing}",
+        prog="python -m tidal.plots", description=__doc__, epilog=f"figures:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=pathlib.Path, help="JSON of bench or eval")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("."),
@@ -65,7 +65,7 @@ def main(words=None):
         print(path)
         drawn += 1
     if not drawn:
-        raise SystemExit("error: none of the results has what a figure shows, see tidal-plots --help")
+        raise SystemExit("error: none of the results has what a figure shows, see python -m tidal.plots --help")
 
 
 if __name__ == "__main__":

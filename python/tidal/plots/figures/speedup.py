@@ -1,7 +1,7 @@
 """How many times faster than full attention each method decodes, against cache depth."""
 
-from tidal_plots import style
-from tidal_plots.bench_rows import decode_series
+from tidal.plots import style
+from tidal.plots.bench_rows import decode_series
 
 TITLE = "speed-up over full attention against cache depth (tidal bench)"
 
