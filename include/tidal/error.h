@@ -20,7 +20,6 @@ enum class ErrorCode {
   kCorrupt,          // a file breaks its own format
   kUnsupported,      // well-formed, but not something tidal knows
   kExhausted,        // out of cache pages, memory or a bound on work
-  kCancelled,
 };
 
 class TIDAL_EXPORT Error : public std::runtime_error {

@@ -13,7 +13,7 @@
 
 namespace tidal::test {
 
-struct AttentionShape {
+struct HeadShape {
   int32_t n_heads = 1;
   int32_t n_kv_heads = 1;
   int32_t head_dim = 64;
@@ -25,14 +25,14 @@ struct AttentionShape {
   int64_t kv_width() const { return int64_t{n_kv_heads} * head_dim; }
 };
 
-inline std::string describe(const AttentionShape& shape) {
+inline std::string describe(const HeadShape& shape) {
   return fmt::format("{} heads, {} kv, {} wide, {} {}", shape.n_heads, shape.n_kv_heads,
                      shape.head_dim, dtype_name(shape.k_type), dtype_name(shape.v_type));
 }
 
 // Every head size, grouping and cache type at least once.
-inline const std::vector<AttentionShape>& attention_shapes() {
-  static const std::vector<AttentionShape> shapes = {
+inline const std::vector<HeadShape>& attention_shapes() {
+  static const std::vector<HeadShape> shapes = {
       {2, 2, 8, DType::kF16, DType::kF16},    {9, 3, 64, DType::kF16, DType::kF16},
       {8, 2, 80, DType::kBF16, DType::kBF16}, {4, 4, 96, DType::kF32, DType::kF32},
       {8, 1, 128, DType::kF16, DType::kBF16}, {3, 1, 256, DType::kBF16, DType::kF16},
@@ -43,7 +43,7 @@ inline const std::vector<AttentionShape>& attention_shapes() {
   return shapes;
 }
 
-inline BackendLimits limits_for(const AttentionShape& shape, int64_t max_context,
+inline BackendLimits limits_for(const HeadShape& shape, int64_t max_context,
                                 int32_t max_sequences = 1, int64_t max_rows = 1) {
   return {.max_rows = std::max<int64_t>(max_rows, max_sequences),
           .max_features = shape.q_width(),
@@ -57,7 +57,7 @@ inline BackendLimits limits_for(const AttentionShape& shape, int64_t max_context
 // K and V of one layer, random contents.
 class TestCache {
  public:
-  TestCache(const AttentionShape& shape, int64_t length, uint32_t seed)
+  TestCache(const HeadShape& shape, int64_t length, uint32_t seed)
       : shape_(shape), length_(length) {
     const auto n_pages = static_cast<size_t>((length + kPageRows - 1) / kPageRows);
     std::vector<int32_t> pages(2 * n_pages + 1);
@@ -77,7 +77,7 @@ class TestCache {
 
   TestCache(TestCache&&) = default;  // moved vectors keep their memory, which the planes point to
 
-  const AttentionShape& shape() const { return shape_; }
+  const HeadShape& shape() const { return shape_; }
   int64_t length() const { return length_; }
 
   KvView view() const { return view(length_); }
@@ -127,7 +127,7 @@ class TestCache {
     encode_row(plane.dtype, values.data(), at(plane, position, head), shape_.head_dim);
   }
 
-  AttentionShape shape_;
+  HeadShape shape_;
   int64_t length_;
   std::vector<int32_t> page_table_;
   std::vector<std::byte> k_memory_, v_memory_;

@@ -6,7 +6,7 @@
 namespace tidal::test {
 namespace {
 
-constexpr AttentionShape kShape{9, 3, 64, DType::kF16, DType::kF16};
+constexpr HeadShape kShape{9, 3, 64, DType::kF16, DType::kF16};
 constexpr int64_t kContext = 1500;
 constexpr int32_t kSequences = 5;
 constexpr int64_t kChunk = 24;

@@ -59,7 +59,7 @@ struct Rows {
 };
 
 void expect_rows(const Rows& rows) {
-  const AttentionShape& shape = rows.cache->shape();
+  const HeadShape& shape = rows.cache->shape();
   const auto head_dim = static_cast<size_t>(shape.head_dim);
   const float* k = rows.k.data();
   const float* v = rows.v.data();
@@ -82,7 +82,7 @@ class AppendTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(AppendTest);
 
 TEST_P(AppendTest, RoundsIntoItsRowsOnly) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 100, 1, 60));
     for (auto [first, count] :
          {std::pair{0, 1}, {15, 1}, {16, 1}, {14, 4}, {0, 60}, {33, 47}, {99, 1}}) {
@@ -104,7 +104,7 @@ TEST_P(AppendTest, RoundsIntoItsRowsOnly) {
 }
 
 TEST_P(AppendTest, FillsManySequencesInOneCall) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     for (int n_threads : kThreadCounts) {
       std::vector<TestCache> caches;
       for (uint32_t i = 0; i < 6; ++i) caches.emplace_back(shape, 70, i);

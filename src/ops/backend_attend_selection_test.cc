@@ -13,7 +13,7 @@ constexpr HeadScope kScopes[] = {HeadScope::kQueryHead, HeadScope::kKvHead, Head
 using Lists = std::vector<std::vector<int32_t>>;
 
 // Lists of different lengths over n rows, about `count` each.
-Lists random_lists(const AttentionShape& shape, HeadScope scope, int64_t n, int64_t count) {
+Lists random_lists(const HeadShape& shape, HeadScope scope, int64_t n, int64_t count) {
   Lists lists;
   const int32_t n_lists = list_count(scope, shape.n_heads, shape.n_kv_heads);
   for (int32_t i = 0; i < n_lists; ++i) {
@@ -29,7 +29,7 @@ struct Result {
 
 AttendItem make_item(const TestCache& cache, const Floats& q, const Selection* selection,
                      Result& result) {
-  const AttentionShape& shape = cache.shape();
+  const HeadShape& shape = cache.shape();
   result.out.assign(q.size(), NAN);
   result.log_sum_exp.assign(static_cast<size_t>(shape.n_heads), NAN);
   return {.q = q.data(),
@@ -50,18 +50,18 @@ Result attend(Backend& backend, const TestCache& cache, const Floats& q,
   return result;
 }
 
-Floats random_query(const AttentionShape& shape, uint32_t seed) {
+Floats random_query(const HeadShape& shape, uint32_t seed) {
   return random_normal(static_cast<size_t>(shape.q_width()), seed);
 }
 
-std::span<const float> head_of(const Floats& out, const AttentionShape& shape, int32_t head) {
+std::span<const float> head_of(const Floats& out, const HeadShape& shape, int32_t head) {
   const auto head_dim = static_cast<size_t>(shape.head_dim);
   return std::span(out).subspan(static_cast<size_t>(head) * head_dim, head_dim);
 }
 
 void expect_naive(const TestCache& cache, const Floats& q, const Selection& selection,
                   const Result& result) {
-  const AttentionShape& shape = cache.shape();
+  const HeadShape& shape = cache.shape();
   int64_t rows = 0;
   std::set<int32_t> rows_of_kv_head;
   for (int32_t head = 0; head < shape.n_heads; ++head) {
@@ -85,7 +85,7 @@ class AttendSelectionTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(AttendSelectionTest);
 
 TEST_P(AttendSelectionTest, EqualsTheDefinitionAndCountsRowsOnce) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 2000));
     for (int64_t n : {1, 15, 16, 17, 200, 513, 2000}) {
       const TestCache cache(shape, n, static_cast<uint32_t>(n));
@@ -102,7 +102,7 @@ TEST_P(AttendSelectionTest, EqualsTheDefinitionAndCountsRowsOnce) {
 }
 
 TEST_P(AttendSelectionTest, AHeadMapSaysWhichListAHeadReads) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, 513, 2);
     const Floats q = random_query(shape, 2);
     const auto backend = make(limits_for(shape, 513));
@@ -119,7 +119,7 @@ TEST_P(AttendSelectionTest, AHeadMapSaysWhichListAHeadReads) {
 }
 
 TEST_P(AttendSelectionTest, AllRowsGiveTheBitsOfNoSelection) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 2049));
     for (int64_t n : {1, 15, 16, 17, 257, 512, 513, 2049}) {
       const TestCache cache(shape, n, static_cast<uint32_t>(n));
@@ -140,7 +140,7 @@ TEST_P(AttendSelectionTest, AllRowsGiveTheBitsOfNoSelection) {
 
 TEST_P(AttendSelectionTest, UnselectedRowsChangeNothing) {
   constexpr int64_t kLength = 513;
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const Floats q = random_query(shape, 4);
     const auto backend = make(limits_for(shape, kLength));
     for (HeadScope scope : kScopes) {
@@ -168,7 +168,7 @@ TEST_P(AttendSelectionTest, UnselectedRowsChangeNothing) {
 // The query heads of a KV head share what is loaded, not what they attend to.
 TEST_P(AttendSelectionTest, ARowOfOneHeadsListIsNothingToItsNeighbours) {
   constexpr int64_t kLength = 300;
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     if (shape.group() == 1) continue;
     const Floats q = random_query(shape, 5);
     const auto backend = make(limits_for(shape, kLength));
@@ -193,7 +193,7 @@ TEST_P(AttendSelectionTest, ARowOfOneHeadsListIsNothingToItsNeighbours) {
 
 TEST_P(AttendSelectionTest, EverySelectedRowMatters) {
   constexpr int64_t kLength = 130;
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const Floats q = random_query(shape, 6);
     const auto backend = make(limits_for(shape, kLength));
     for (HeadScope scope : kScopes) {
@@ -222,7 +222,7 @@ TEST_P(AttendSelectionTest, EverySelectedRowMatters) {
 // Attention over a set of rows is made of attention over its parts, weighed by their sums of exp.
 TEST_P(AttendSelectionTest, PartsMergeByLogSumExp) {
   constexpr int64_t kLength = 600;
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, kLength, 7);
     const Floats q = random_query(shape, 7);
     const auto backend = make(limits_for(shape, kLength));
@@ -251,7 +251,7 @@ TEST_P(AttendSelectionTest, PartsMergeByLogSumExp) {
 // Items of every role and length in one call: each as if alone, on any number of threads.
 TEST_P(AttendSelectionTest, RolesMixInOneCall) {
   constexpr int64_t kLengths[] = {1, 17, 90, 513, 2000};
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n));
     const Floats q = random_query(shape, 8);

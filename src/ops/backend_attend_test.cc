@@ -22,7 +22,7 @@ struct Query {
   Query(const TestCache& test_cache, AttendKind its_kind, int64_t position, int32_t queries,
         uint32_t seed)
       : cache(&test_cache), kind(its_kind), first_position(position), n_queries(queries) {
-    const AttentionShape& shape = cache->shape();
+    const HeadShape& shape = cache->shape();
     const auto n = static_cast<size_t>(queries);
     q = random_normal(n * static_cast<size_t>(shape.q_width()), seed);
     out.assign(q.size(), NAN);
@@ -68,7 +68,7 @@ void expect_same_bits(const Query& a, const Query& b) {
 
 // That queries [begin, ...) of `whole` are those of `part`.
 void expect_part(const Query& whole, int32_t begin, const Query& part) {
-  const AttentionShape& shape = whole.cache->shape();
+  const HeadShape& shape = whole.cache->shape();
   const auto out = std::span(whole.out).subspan(static_cast<size_t>(begin * shape.q_width()));
   const auto sums =
       std::span(whole.log_sum_exp).subspan(static_cast<size_t>(begin * shape.n_heads));
@@ -79,7 +79,7 @@ void expect_part(const Query& whole, int32_t begin, const Query& part) {
 }
 
 void expect_naive(const Query& query) {
-  const AttentionShape& shape = query.cache->shape();
+  const HeadShape& shape = query.cache->shape();
   const auto head_dim = static_cast<size_t>(shape.head_dim);
   for (int32_t i = 0; i < query.n_queries; ++i) {
     const std::vector<int32_t> rows = first_rows(query.first_position + i + 1);
@@ -105,7 +105,7 @@ class AttendTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(AttendTest);
 
 TEST_P(AttendTest, EqualsTheDefinition) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 2000, std::size(kLengths)));
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n));
@@ -123,7 +123,7 @@ TEST_P(AttendTest, EqualsTheDefinition) {
 }
 
 TEST_P(AttendTest, LooksNoFurtherThanItsPosition) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 600));
     TestCache cache(shape, 600, 1);
     std::vector<Query> queries = {Query(cache, kStep, 530, 1, 2)};
@@ -137,7 +137,7 @@ TEST_P(AttendTest, LooksNoFurtherThanItsPosition) {
 }
 
 TEST_P(AttendTest, ChunksAreCausal) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, 40));
     for (auto [first, n] : {std::pair{0, 1},
                             {0, 2},
@@ -164,7 +164,7 @@ TEST_P(AttendTest, ChunksAreCausal) {
 }
 
 TEST_P(AttendTest, AQueryOfAChunkHasTheBitsItHasInAnyOther) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, 40));
     const TestCache cache(shape, 540, 4);
     for (auto [first, n] : {std::pair{0, 40}, {250, 20}, {500, 40}}) {
@@ -184,7 +184,7 @@ TEST_P(AttendTest, AQueryOfAChunkHasTheBitsItHasInAnyOther) {
 
 // From the first row on, across pages and, in the cpu back end, chunks of the cache.
 TEST_P(AttendTest, AStepHasTheBitsOfItsQueriesOneByOne) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, kMaxStepQueries));
     for (int64_t first : {0, 13, 248, 511}) {
       const TestCache cache(shape, first + kMaxStepQueries, static_cast<uint32_t>(first));
@@ -213,7 +213,7 @@ TEST_P(AttendTest, AStepHasTheBitsOfItsQueriesOneByOne) {
 
 // Even if they hold no numbers.
 TEST_P(AttendTest, RowsOfAStepAreNothingToEarlierQueries) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, kMaxStepQueries));
     for (int64_t first : {0, 250, 500}) {
       constexpr int32_t kQueries = 9;
@@ -247,7 +247,7 @@ std::vector<Query> mixed_call(const std::vector<TestCache>& caches) {
 }
 
 TEST_P(AttendTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n) + 1);
     const auto n_items = static_cast<int32_t>(3 * caches.size());
@@ -272,7 +272,7 @@ TEST_P(AttendTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
 }
 
 TEST_P(AttendTest, WhatItReturnsBesidesDoesNotChangeTheOutput) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, 700, 6);
     const auto backend = make(limits_for(shape, 700));
     std::vector<Query> full = {Query(cache, kStep, 699, 1, 7)};
@@ -288,7 +288,7 @@ TEST_P(AttendTest, WhatItReturnsBesidesDoesNotChangeTheOutput) {
 
 // Scores of 10,000 and -10,000: exp of either is no float.
 TEST_P(AttendTest, StaysFiniteForExtremeScores) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     constexpr int64_t kLength = 700, kPeak = 333;
     const auto backend = make(limits_for(shape, kLength));
     for (float others : {1.0f, -1.0f}) {

@@ -12,7 +12,7 @@ TIDAL_FOR_EVERY_BACKEND(RestTest);
 
 // Added in the order of positions, as the interface promises the same bits for any split.
 Floats naive_sums(const TestCache& cache, int64_t end_row, int64_t skip_rows, int32_t block_rows) {
-  const AttentionShape& shape = cache.shape();
+  const HeadShape& shape = cache.shape();
   const auto width = static_cast<size_t>(shape.kv_width());
   const int64_t blocks = (end_row + block_rows - 1) / block_rows;
   Floats sums(static_cast<size_t>(blocks) * 2 * width, 0.0f);
@@ -30,7 +30,7 @@ Floats naive_sums(const TestCache& cache, int64_t end_row, int64_t skip_rows, in
 }
 
 TEST_P(RestTest, SumsAreThoseOfTheRowsThatCount) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache first(shape, 300, 1), second(shape, 100, 2);
     for (int32_t block_rows : {1, 5, 16, 64, 1000}) {
       for (int n_threads : kThreadCounts) {
@@ -48,7 +48,7 @@ TEST_P(RestTest, SumsAreThoseOfTheRowsThatCount) {
 }
 
 TEST_P(RestTest, SumsGrowRowByRowToTheSameBits) {
-  const AttentionShape& shape = attention_shapes()[1];
+  const HeadShape& shape = attention_shapes()[1];
   const TestCache cache(shape, 200, 3);
   const auto backend = make(limits_for(shape, 200));
   for (int32_t block_rows : {5, 16, 40}) {
@@ -64,7 +64,7 @@ TEST_P(RestTest, SumsGrowRowByRowToTheSameBits) {
 }
 
 TEST_P(RestTest, WholeBlocksBeforeTheFirstRowAreLeftAlone) {
-  const AttentionShape& shape = attention_shapes()[1];
+  const HeadShape& shape = attention_shapes()[1];
   const TestCache cache(shape, 100, 3);
   TestSummaries sums(cache, 16);
   const BlockSumsItem item{cache.view(), 64, 100, 3, sums.view(100)};
@@ -84,7 +84,7 @@ struct Attended {
            const std::vector<int32_t>& rows_one_by_one, const Floats& sums, int64_t end_row,
            int64_t skip_rows, int32_t block_rows)
       : out(q.size(), NAN), log_sum_exp(static_cast<size_t>(cache.shape().n_heads), NAN) {
-    const AttentionShape& shape = cache.shape();
+    const HeadShape& shape = cache.shape();
     const TestSelection selection({rows_one_by_one});
     const AttendItem attend{.q = q.data(),
                             .out = out.data(),
@@ -112,7 +112,7 @@ std::vector<int32_t> sinks_and_last(int64_t skip_rows, int64_t end_row, int64_t 
 
 // A block of one row is that row: together they are attention to everything.
 TEST_P(RestTest, BlocksOfOneRowMakeFullAttention) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, 150, 4);
     const Floats q = random_normal(static_cast<size_t>(shape.q_width()), 5, 2.0f);
     const auto backend = make(limits_for(shape, 150));
@@ -133,7 +133,7 @@ TEST_P(RestTest, BlocksOfOneRowMakeFullAttention) {
 
 // By hand: one head, blocks of 4; the mean of a block counts as often as it has rows.
 TEST_P(RestTest, AMeanCountsAsOftenAsItsBlockHasRows) {
-  const AttentionShape shape{1, 1, 8, DType::kF32, DType::kF32};
+  const HeadShape shape{1, 1, 8, DType::kF32, DType::kF32};
   TestCache cache(shape, 8, 6);
   for (int64_t p = 0; p < 8; ++p) {
     cache.set_k(p, 0, p < 6 ? 0.0f : 1.0f);  // rows 0 to 5 have score 0
@@ -149,7 +149,7 @@ TEST_P(RestTest, AMeanCountsAsOftenAsItsBlockHasRows) {
 }
 
 TEST_P(RestTest, HugeScoresOfBlocksDoNotOverflow) {
-  const AttentionShape shape{1, 1, 8, DType::kF32, DType::kF32};
+  const HeadShape shape{1, 1, 8, DType::kF32, DType::kF32};
   TestCache cache(shape, 33, 7);
   for (int64_t p = 0; p < 33; ++p) {
     cache.set_k(p, 0, p == 32 ? -100.0f : 100.0f);
@@ -162,7 +162,7 @@ TEST_P(RestTest, HugeScoresOfBlocksDoNotOverflow) {
 }
 
 TEST_P(RestTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
-  const AttentionShape& shape = attention_shapes()[1];
+  const HeadShape& shape = attention_shapes()[1];
   const TestCache cache(shape, 600, 8);
   const Floats q = random_normal(static_cast<size_t>(shape.q_width()), 9);
   const auto one = make(limits_for(shape, 600));

@@ -8,13 +8,13 @@ namespace {
 constexpr double kTolerance = 5e-5;
 constexpr int64_t kLengths[] = {1, 15, 16, 17, 100, 511, 513, 2000};
 
-Floats random_query(const AttentionShape& shape, uint32_t seed) {
+Floats random_query(const HeadShape& shape, uint32_t seed) {
   return random_normal(static_cast<size_t>(shape.q_width()), seed);
 }
 
 // q·k / sqrt(head_dim): [n_heads, length]
 std::vector<double> naive_scores(const TestCache& cache, const Floats& q) {
-  const AttentionShape& shape = cache.shape();
+  const HeadShape& shape = cache.shape();
   std::vector<double> scores;
   for (int32_t head = 0; head < shape.n_heads; ++head) {
     const auto naive = naive_attention(
@@ -37,7 +37,7 @@ class ScoreTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(ScoreTest);
 
 TEST_P(ScoreTest, EqualsTheDefinitionAndReadsKOnly) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 2000));
     for (int64_t n : kLengths) {
       TestCache cache(shape, n, static_cast<uint32_t>(n));
@@ -65,7 +65,7 @@ TEST_P(ScoreTest, EqualsTheDefinitionAndReadsKOnly) {
 }
 
 TEST_P(ScoreTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     std::vector<TestCache> caches;
     for (int64_t n : kLengths) caches.emplace_back(shape, n, static_cast<uint32_t>(n));
     const Floats q = random_query(shape, 2);
@@ -93,7 +93,7 @@ TEST_P(ScoreTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
 
 // A row's score does not depend on where it stands or how many others there are.
 TEST_P(ScoreTest, ScoresOfAPrefixAreAPrefixOfTheScores) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, 600, 3);
     const Floats q = random_query(shape, 3);
     const auto backend = make(limits_for(shape, 600));
@@ -123,7 +123,7 @@ size_t page_count(int64_t n, int32_t page_rows) {
 
 // [pages, 2 (min, max), n_kv_heads, head_dim]
 Floats naive_bounds(const TestCache& cache, int32_t page_rows) {
-  const AttentionShape& shape = cache.shape();
+  const HeadShape& shape = cache.shape();
   const auto head_dim = static_cast<size_t>(shape.head_dim);
   const auto width = static_cast<size_t>(shape.kv_width());
   Floats bounds(page_count(cache.length(), page_rows) * 2 * width);
@@ -145,7 +145,7 @@ class PageTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(PageTest);
 
 TEST_P(PageTest, BoundsAreTheSmallestAndLargestOfEachPage) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const TestCache first(shape, 513, 1), second(shape, 100, 2);
     for (int32_t page_rows : {16, 8, 64, 5}) {
       const Floats first_expected = naive_bounds(first, page_rows);
@@ -163,7 +163,7 @@ TEST_P(PageTest, BoundsAreTheSmallestAndLargestOfEachPage) {
 }
 
 TEST_P(PageTest, BoundsGrowRowByRow) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 120));
     const TestCache cache(shape, 120, 3);
     TestSummaries bounds(cache, 16);
@@ -180,7 +180,7 @@ TEST_P(PageTest, BoundsGrowRowByRow) {
 
 // After rows were rewritten: their pages anew, those before them as they were.
 TEST_P(PageTest, BoundsFollowRewrittenRows) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 100));
     TestCache cache(shape, 100, 4);
     TestSummaries summaries(cache, 16);
@@ -197,7 +197,7 @@ TEST_P(PageTest, BoundsFollowRewrittenRows) {
   }
 }
 
-ScorePagesItem pages_item(const AttentionShape& shape, int64_t n, const Floats& q,
+ScorePagesItem pages_item(const HeadShape& shape, int64_t n, const Floats& q,
                           const SummaryView& bounds, Floats& scores, RowsRead& rows) {
   const size_t n_pages = page_count(n, bounds.block_rows);
   scores.assign(static_cast<size_t>(shape.n_heads) * n_pages, NAN);
@@ -212,7 +212,7 @@ ScorePagesItem pages_item(const AttentionShape& shape, int64_t n, const Floats& 
 }
 
 // [n_heads, n_pages]
-std::vector<double> naive_page_scores(const AttentionShape& shape, const Floats& q,
+std::vector<double> naive_page_scores(const HeadShape& shape, const Floats& q,
                                       const Floats& bounds) {
   std::vector<double> scores;
   const auto head_dim = static_cast<size_t>(shape.head_dim);
@@ -233,7 +233,7 @@ std::vector<double> naive_page_scores(const AttentionShape& shape, const Floats&
 }
 
 TEST_P(PageTest, ScoresBoundEveryRowOfThePage) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 2000));
     for (int64_t n : kLengths) {
       const TestCache cache(shape, n, static_cast<uint32_t>(n));
@@ -258,7 +258,7 @@ TEST_P(PageTest, ScoresBoundEveryRowOfThePage) {
 }
 
 TEST_P(PageTest, ScoresOfAnItemHaveTheBitsTheyHaveAloneForAnyNumberOfThreads) {
-  for (const AttentionShape& shape : attention_shapes()) {
+  for (const HeadShape& shape : attention_shapes()) {
     const Floats q = random_query(shape, 6);
     const BackendLimits limits = limits_for(shape, 2000, std::size(kLengths));
     std::vector<TestCache> caches;
