@@ -155,6 +155,41 @@ int bench(Flags& flags) {
   return interrupted() ? kExitInterrupted : kExitDone;
 }
 
+constexpr const char* kGroup = "Benchmark";
+
+// What is run: depths, lengths, repetitions.
+void add_cases(CLI::App& command, BenchOptions& bench, bool& crossover) {
+  command.add_option("-d,--depths", bench.depths, "Cache depths of the decode tests [0,4096,8192]")
+      ->group(kGroup)
+      ->delimiter(',')
+      ->check(whole_number(0));
+  command
+      .add_flag("--crossover", crossover,
+                "From which length on the sparse method is faster than full: sparse at every depth "
+                "of a ladder from 256 to 8192 (or -d), no prefill test")
+      ->group(kGroup);
+  command.add_option("-p,--n-prompt", bench.prompt_tokens, "Prefill test length, 0: none")
+      ->group(kGroup)
+      ->check(whole_number(0))
+      ->capture_default_str();
+  command
+      .add_option("-r,--repetitions", bench.repetitions,
+                  "Runs of the prefill test [3, or 1 where one takes more than 30 s]")
+      ->group(kGroup)
+      ->check(whole_number(1, 1000));
+  command.add_option("-n,--n-gen", bench.decode_tokens, "Timed decode steps")
+      ->group(kGroup)
+      ->check(whole_number(1))
+      ->capture_default_str();
+  command
+      .add_option("--batch", bench.batches,
+                  "Sequences decoded at once, each with a cache of that depth; tok_s counts all")
+      ->group(kGroup)
+      ->delimiter(',')
+      ->check(whole_number(1, 1024))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Work& work) {
@@ -162,64 +197,32 @@ void add_bench(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("bench", "Time decode at a cache depth, and prefill");
   command->footer(
       "Example: tidal bench --shape llama-3.1-8b --quant Q4_0 -d 4096,32768 --method full,tidal");
-  const std::string group = "Benchmark";
   command
       ->add_option("--shape", flags->shape,
                    "Random weights: smollm2-135m, llama-3.2-1b, llama-3.1-8b, llama-2-7b, qwen3-8b")
-      ->group(group);
+      ->group(kGroup);
   command->add_option("--quant", flags->quant, "Type of the random weights")
-      ->group(group)
+      ->group(kGroup)
       ->needs("--shape")
       ->capture_default_str();
-  command
-      ->add_option("-d,--depths", flags->bench.depths,
-                   "Cache depths of the decode tests [0,4096,8192]")
-      ->group(group)
-      ->delimiter(',')
-      ->check(whole_number(0));
-  command
-      ->add_flag(
-          "--crossover", flags->crossover,
-          "From which length on the sparse method is faster than full: sparse at every depth "
-          "of a ladder from 256 to 8192 (or -d), no prefill test")
-      ->group(group);
-  command->add_option("-p,--n-prompt", flags->bench.prompt_tokens, "Prefill test length, 0: none")
-      ->group(group)
-      ->check(whole_number(0))
-      ->capture_default_str();
-  command
-      ->add_option("-r,--repetitions", flags->bench.repetitions,
-                   "Runs of the prefill test [3, or 1 where one takes more than 30 s]")
-      ->group(group)
-      ->check(whole_number(1, 1000));
-  command->add_option("-n,--n-gen", flags->bench.decode_tokens, "Timed decode steps")
-      ->group(group)
-      ->check(whole_number(1))
-      ->capture_default_str();
-  command
-      ->add_option("--batch", flags->bench.batches,
-                   "Sequences decoded at once, each with a cache of that depth; tok_s counts all")
-      ->group(group)
-      ->delimiter(',')
-      ->check(whole_number(1, 1024))
-      ->capture_default_str();
+  add_cases(*command, flags->bench, flags->crossover);
   command
       ->add_flag("--ops", flags->bench.operators,
                  "Rows of the operators of a step too: ms a call, calls and share of the step")
-      ->group(group);
+      ->group(kGroup);
   command
       ->add_option("--step-queries", flags->bench.step_queries,
                    "With --ops: full attention of N queries of a sequence in one step, too")
-      ->group(group)
+      ->group(kGroup)
       ->needs("--ops")
       ->check(whole_number(1, kMaxStepQueries))
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "md, json or csv")
-      ->group(group)
+      ->group(kGroup)
       ->check(CLI::IsMember({"md", "json", "csv"}))
       ->capture_default_str();
   command->add_option("--seed", flags->bench.seed, "Of random weights and cache")
-      ->group(group)
+      ->group(kGroup)
       ->check(seed_number())
       ->capture_default_str();
   add_options(*command, OptionGroup::kAttention, flags->model);

@@ -167,7 +167,7 @@ class Chat {
       if (line->front() == '/') {
         if (!command(*line)) break;
       } else {
-        say(std::move(*line));
+        say(*line);
       }
     }
     if (interrupted()) return kExitInterrupted;
@@ -188,7 +188,7 @@ class Chat {
   }
 
   // A message that cannot be answered leaves the conversation as it was.
-  void say(std::string text) {
+  void say(const std::string& text) {
     messages_.push_back({"user", attached_ + text});
     try {
       Request request = make_request(flags_.model);
