@@ -128,7 +128,8 @@ Arguments Interpreter::evaluate_arguments(const Expr& call) {
   if (!more.is_dict()) run_.error("** takes a dict, not {}", type_name(more));
   for (const auto& [key, value] : more.as_dict().entries) {
     if (!key.is_text()) run_.error("a keyword is a string, not {}", type_name(key));
-    if (std::ranges::any_of(args.keywords, [&](const auto& k) { return k.first == key.str(); })) {
+    const auto given = [&name = key](const auto& k) { return k.first == name.str(); };
+    if (std::ranges::any_of(args.keywords, given)) {
       run_.error("the keyword '{}' is given twice", key.str());
     }
     run_.step(static_cast<int64_t>(args.keywords.size() / 16) + 1);
