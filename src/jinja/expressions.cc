@@ -28,12 +28,8 @@ Value Interpreter::evaluate(const Expr& expr) {
       return evaluate_slice(expr);
     case ExprKind::kCall:
       return evaluate_call(expr);
-    case ExprKind::kFilter: {
-      const Value value = child(0);
-      const Arguments args = evaluate_arguments(expr);
-      run_.line = expr.line;
-      return call_filter(run_, expr.name, value, args);
-    }
+    case ExprKind::kFilter:
+      return evaluate_filter(expr);
     case ExprKind::kTest: {
       const Value value = child(0);
       const Arguments args = evaluate_arguments(expr);
@@ -75,6 +71,13 @@ Value Interpreter::evaluate_name(const Expr& expr) {
     if (expr.name == special) run_.unsupported("'{}'", expr.name);
   }
   return Value::undefined(expr.name);
+}
+
+Value Interpreter::evaluate_filter(const Expr& expr) {
+  const Value value = evaluate(*expr.children[0]);
+  const Arguments args = evaluate_arguments(expr);
+  run_.line = expr.line;
+  return call_filter(run_, expr.name, value, args);
 }
 
 Value Interpreter::evaluate_collection(const Expr& expr) {

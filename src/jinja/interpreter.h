@@ -48,6 +48,7 @@ class Interpreter {
   // Expressions (jinja_expressions.cc).
   Value evaluate(const Expr& expr);
   Value evaluate_name(const Expr& expr);
+  Value evaluate_filter(const Expr& expr);
   Value evaluate_collection(const Expr& expr);
   Value evaluate_slice(const Expr& expr);
   Value evaluate_call(const Expr& expr, const Value* caller = nullptr);
