@@ -17,6 +17,11 @@ PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t 
   TIDAL_CHECK(spec.block_rows > 0 && spec.skip_rows >= 0 && n_layers > 0 && width > 0);
   const int32_t per_page = (kPageRows - 1) / spec.block_rows + 1;
   slot_floats_ = summary_floats_ * static_cast<size_t>(per_page);
+  // Small blocks are scanned layer by layer. Of large ones there are few: a slot's layers lie side
+  // by side, or the first block would touch a huge page of memory in every layer.
+  const bool by_layer = spec.block_rows <= kPageRows;
+  layer_stride_ = slot_floats_ * (by_layer ? static_cast<size_t>(n_pages) : 1);
+  slot_stride_ = slot_floats_ * (by_layer ? 1 : static_cast<size_t>(n_layers));
   size_t bytes = 0;
   if (!checked_mul(slot_floats_ * sizeof(float), static_cast<size_t>(n_pages), &bytes) ||
       !checked_mul(bytes, static_cast<size_t>(n_layers), &bytes)) {
@@ -36,9 +41,8 @@ PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t 
 SummaryView PageSummaries::view(int32_t layer, const int32_t* page_table, int64_t n_blocks) const {
   TIDAL_CHECK(layer >= 0 && layer < n_layers_);
   SummaryView view;
-  view.base = memory_.as<float>() +
-              static_cast<size_t>(layer) * static_cast<size_t>(n_pages_) * slot_floats_;
-  view.slot_floats = slot_floats_;
+  view.base = memory_.as<float>() + static_cast<size_t>(layer) * layer_stride_;
+  view.slot_floats = slot_stride_;
   view.summary_floats = summary_floats_;
   view.slots = slots_.data();
   view.page_table = page_table;
@@ -93,9 +97,9 @@ void PageSummaries::copy(int32_t from, int32_t to, int64_t n_rows) {
   take_slot(to);
   for (int32_t layer = 0; layer < n_layers_; ++layer) {
     float* base = view(layer, nullptr, 0).base;
-    std::copy_n(base + static_cast<size_t>(slots_[static_cast<size_t>(from)]) * slot_floats_,
+    std::copy_n(base + static_cast<size_t>(slots_[static_cast<size_t>(from)]) * slot_stride_,
                 slot_floats_,
-                base + static_cast<size_t>(slots_[static_cast<size_t>(to)]) * slot_floats_);
+                base + static_cast<size_t>(slots_[static_cast<size_t>(to)]) * slot_stride_);
   }
 }
 

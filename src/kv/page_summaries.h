@@ -59,7 +59,9 @@ class PageSummaries {
   int64_t n_pages_;
   size_t summary_floats_;
   size_t slot_floats_;
-  Buffer memory_;                    // [n_layers, n_pages (slots), per page, 2, width]
+  size_t layer_stride_ = 0;          // floats from a layer to the next in a slot
+  size_t slot_stride_ = 0;           // floats from a slot to the next in a layer
+  Buffer memory_;                    // per layer and slot: [per page, 2, width]
   std::vector<int32_t> slots_;       // [n_pages] of a physical page; -1: none yet
   std::vector<int32_t> free_slots_;  // handed out in ascending order at first
   std::vector<uint8_t> rows_;  // [n_pages, n_layers]: blocks ending in rows before it are made
