@@ -10,10 +10,7 @@ namespace tidal {
 
 PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t width,
                              int64_t n_pages)
-    : spec_(spec),
-      n_layers_(n_layers),
-      n_pages_(n_pages),
-      summary_floats_(static_cast<size_t>(2 * width)) {
+    : spec_(spec), n_layers_(n_layers), summary_floats_(static_cast<size_t>(2 * width)) {
   TIDAL_CHECK(spec.block_rows > 0 && spec.skip_rows >= 0 && n_layers > 0 && width > 0);
   const int32_t per_page = (kPageRows - 1) / spec.block_rows + 1;
   slot_floats_ = summary_floats_ * static_cast<size_t>(per_page);

@@ -56,7 +56,6 @@ class PageSummaries {
 
   SummarySpec spec_;
   int32_t n_layers_;
-  int64_t n_pages_;
   size_t summary_floats_;
   size_t slot_floats_;
   size_t layer_stride_ = 0;          // floats from a layer to the next in a slot
