@@ -73,25 +73,17 @@ std::string plan_file_beside(const std::string& model_path) {
 }
 
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
-                                                  size_t cache_bytes_per_token,
-                                                  int32_t prefill_chunk) {
+                                                  size_t cache_bytes_per_token) {
   const Config& config = model.config();
   if (options.default_plan_file.empty()) options.default_plan_file = plan_file_beside(model.path());
-  auto method = make_method(options, config.n_layers(), config.attention().n_heads,
-                            config.attention().n_kv_heads,
-                            static_cast<int64_t>(cache_bytes_per_token) / config.n_layers());
-  if (method->correct_every() > prefill_chunk) {
-    fail_option("correct_every", ErrorCode::kInvalidArgument,
-                "`correct_every` {} is above the prefill chunk of {}", method->correct_every(),
-                prefill_chunk);
-  }
-  return method;
+  return make_method(options, config.n_layers(), config.attention().n_heads,
+                     config.attention().n_kv_heads,
+                     static_cast<int64_t>(cache_bytes_per_token) / config.n_layers());
 }
 
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, const MethodOptions& options,
                                                   const EngineOptions& engine) {
-  return method_for(model, options, cache_bytes_per_token(model.config(), engine),
-                    engine.prefill_chunk);
+  return method_for(model, options, cache_bytes_per_token(model.config(), engine));
 }
 
 }  // namespace tidal

@@ -32,11 +32,10 @@ WeightLayout weight_layout(const EngineOptions& options);
 std::string plan_file_beside(const std::string& model_path);
 
 // The method for this model, whose own plan file counts, and a cache of these bytes. Throws Error
-// as make_method does, and when a correction would not fit into a prefill chunk.
+// as make_method does.
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
-                                                  size_t cache_bytes_per_token,
-                                                  int32_t prefill_chunk);
-// The same for the cache and the chunk that these options make.
+                                                  size_t cache_bytes_per_token);
+// The same for the cache that these options make.
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, const MethodOptions& options,
                                                   const EngineOptions& engine);
 

@@ -51,7 +51,7 @@ Runtime::Runtime(std::shared_ptr<const Model> model, Backend& backend, const Eng
     : Runtime(std::move(model), nullptr, &backend, options, limits) {}
 
 std::shared_ptr<const AttentionMethod> Runtime::method(const MethodOptions& options) const {
-  return method_for(model(), options, pool_.bytes_per_token(), chunk_);
+  return method_for(model(), options, pool_.bytes_per_token());
 }
 
 std::shared_ptr<const AttentionMethod> Runtime::full_attention() const {
