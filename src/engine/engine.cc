@@ -1,7 +1,6 @@
 #include "tidal/engine.h"
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <mutex>
 #include <new>
@@ -255,7 +254,7 @@ class Engine::Impl {
   }
 
   void take_logits(ActiveRequest& request, std::span<const float> logits) {
-    if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); })) {
+    if (has_nan(logits)) {
       request.completion.error = not_numbers_message(
           model_->path(), fmt::format("after {} tokens", request.sequence->length()));
       return finish(request, FinishReason::kError);

@@ -5,7 +5,6 @@
 
 #include "attention/registry.h"
 #include "base/check.h"
-#include "base/fail.h"
 #include "eval/perplexity.h"
 #include "runtime/not_numbers.h"
 
@@ -127,8 +126,7 @@ void diverge(
       TokenDivergence& divergence = divergences[static_cast<size_t>(i)];
       divergence = full.compare(row(i), id);
       if (std::isnan(divergence.kld) || std::isnan(divergence.log_probability)) {
-        fail(ErrorCode::kCorrupt, "{}",
-             not_numbers_message(branches.model().path(), fmt::format("at position {}", position)));
+        fail_not_numbers(branches.model().path(), fmt::format("at position {}", position));
       }
     }
     in_all(position + 1, n_tokens);

@@ -1,12 +1,10 @@
 #include "eval/held_out.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "attention/registry.h"
 #include "base/check.h"
-#include "base/fail.h"
 #include "runtime/not_numbers.h"
 
 namespace tidal {
@@ -86,10 +84,7 @@ void HeldOut::answer(const Question& question, std::span<HeldOutFigures> figures
 void HeldOut::compare(std::span<const float> logits, TokenId expected,
                       std::span<HeldOutFigures> figures, std::vector<bool>& recovered) {
   const size_t vocab_size = logits.size() / figures.size();
-  if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); })) {
-    fail(ErrorCode::kCorrupt, "{}",
-         not_numbers_message(branches_.model().path(), "in held-out text"));
-  }
+  if (has_nan(logits)) fail_not_numbers(branches_.model().path(), "in held-out text");
   distribution_.set(logits.first(vocab_size));
   for (size_t i = 0; i < figures.size(); ++i) {
     const auto own = logits.subspan(i * vocab_size, vocab_size);

@@ -1,8 +1,11 @@
 #include "eval/needle.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/check.h"
+#include "runtime/not_numbers.h"
 
 namespace tidal {
 
@@ -20,6 +23,9 @@ std::vector<NeedleAnswer> ask_needle(
   branches.fork(methods);
   for (int64_t n = 0; n < prompt.answer_tokens && !steps.empty(); ++n) {
     const std::span<const float> logits = branches.decode(steps);
+    if (has_nan(logits)) {
+      fail_not_numbers(branches.model().path(), fmt::format("{} tokens into a needle's answer", n));
+    }
     std::vector<Branches::Step> next;
     for (size_t row = 0; row < steps.size(); ++row) {
       const auto of_row = logits.subspan(row * n_vocab, n_vocab);

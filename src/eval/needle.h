@@ -25,7 +25,8 @@ struct NeedleAnswer {
 // Reads the prompt but for its last token by full attention; from that token on every method
 // decodes greedily in a branch of its own, until all is found, the turn ends or the prompt's
 // answer_tokens are out. So the whole answer, its first token included, comes from decode steps.
-// One answer per method, in order. Branches must hold them all.
+// One answer per method, in order. Branches must hold them all. Throws Error(kCorrupt) for logits
+// that are not numbers.
 std::vector<NeedleAnswer> ask_needle(
     Branches& branches, const NeedlePrompt& prompt, const Tokenizer& tokenizer,
     std::span<const std::shared_ptr<const AttentionMethod>> methods, const Progress& progress);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "base/fail.h"
 #include "runtime/not_numbers.h"
 
 namespace tidal {
@@ -51,8 +50,7 @@ PerplexityResult perplexity(Session& session, std::span<const int32_t> tokens, i
     const int32_t id = tokens[static_cast<size_t>(position)];
     scores.push_back({position, id, log_probability(logits, id)});
     if (std::isnan(scores.back().log_probability)) {
-      fail(ErrorCode::kCorrupt, "{}",
-           not_numbers_message(session.model().path(), fmt::format("at position {}", position)));
+      fail_not_numbers(session.model().path(), fmt::format("at position {}", position));
     }
     in_all(position + 1, n_tokens);
     if (on_token && !on_token(scores.back())) break;

@@ -40,6 +40,12 @@ class F16Overflow(Case):
                                       "--prefill", "8")
             self.assertIn("-ctk bf16", result.err)
 
+    def test_needle_says_so_instead_of_scoring(self):
+        result = self.run_failing("eval", "needle", "-m", self.model, "--lengths", "700",
+                                  "--depths", "1", "--budgets", "32", "--methods", "full,tidal")
+        self.assertIn("needle's answer", result.err)
+        self.assertIn("-ctk bf16", result.err)
+
     def test_chat_shows_the_error(self):
         result = self.run_failing("chat", "-m", self.model, "-n", "3", stdin="hi\nhi\n")
         self.assertEqual(result.err.count("error: "), 2, result)
