@@ -34,7 +34,7 @@ constexpr TypeTraits kTypes[] = {
     {"uint64", 8}, {"int64", 8},   {"float64", 8},
 };
 
-// Types that GGML defines and tidal does not read, so that an error can call them by name.
+// Names that GGML gives its types, so that an error can call by name what tidal does not read.
 struct KnownType {
   uint32_t number;
   std::string_view name;

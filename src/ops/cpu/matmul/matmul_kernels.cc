@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "ops/cpu/matmul/matmul_kernels.h"
 #include "ops/cpu/matmul/matmul_tile.h"
+#include "tensor/format_headers.h"  // generated from formats.def: every formats/*.h it names
 
 HWY_BEFORE_NAMESPACE();
 #define TIDAL_VARIANT plain
@@ -56,9 +57,7 @@ const MatmulKernels& kernels_for(Target target) {
   return HWY_STATIC_DISPATCH(plain::kKernels);
 }
 
-bool is_float(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
+bool is_float(DType dtype) { return dtype_info(dtype).block_size == 1; }
 
 // One call of matmul().
 struct Call {

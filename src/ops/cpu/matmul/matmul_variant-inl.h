@@ -125,31 +125,26 @@ void multiply_float(const Tile& tile, TileScratch* scratch) {
   multiply_many_float<Format>(tile, scratch);
 }
 
+// A line of formats.def: its decoder is Unpack and the name.
+template <class Format, int kBlockSize, int kBlockBytes>
+HWY_INLINE void multiply_format(const Tile& tile, TileScratch* scratch) {
+  if constexpr (kBlockSize == 1) {
+    static_assert(Format::kBytes == kBlockBytes);
+    multiply_float<Format>(tile, scratch);
+  } else {
+    static_assert(Format::kUnitBlocks * kBlock == kBlockSize && Format::kUnitBytes == kBlockBytes);
+    multiply_quantized<Format>(tile, scratch);
+  }
+}
+
 inline void multiply(DType dtype, const Tile& tile, TileScratch* scratch) {
   std::memset(scratch->sums, 0, static_cast<size_t>(tile.n_inputs) * sizeof(scratch->sums[0]));
   switch (dtype) {
-    case DType::kF32:
-      return multiply_float<UnpackF32>(tile, scratch);
-    case DType::kF16:
-      return multiply_float<UnpackF16>(tile, scratch);
-    case DType::kBF16:
-      return multiply_float<UnpackBF16>(tile, scratch);
-    case DType::kQ4_0:
-      return multiply_quantized<UnpackQ4_0>(tile, scratch);
-    case DType::kQ4_1:
-      return multiply_quantized<UnpackQ4_1>(tile, scratch);
-    case DType::kQ5_0:
-      return multiply_quantized<UnpackQ5_0>(tile, scratch);
-    case DType::kQ5_1:
-      return multiply_quantized<UnpackQ5_1>(tile, scratch);
-    case DType::kQ8_0:
-      return multiply_quantized<UnpackQ8_0>(tile, scratch);
-    case DType::kQ4_K:
-      return multiply_quantized<UnpackQ4_K>(tile, scratch);
-    case DType::kQ5_K:
-      return multiply_quantized<UnpackQ5_K>(tile, scratch);
-    case DType::kQ6_K:
-      return multiply_quantized<UnpackQ6_K>(tile, scratch);
+#define TIDAL_FORMAT(name, ggml_type, block_size, block_bytes) \
+  case DType::k##name:                                         \
+    return multiply_format<Unpack##name, block_size, block_bytes>(tile, scratch);
+#include "tensor/formats.def"
+#undef TIDAL_FORMAT
   }
 }
 
