@@ -257,7 +257,8 @@ TEST(ModelFileTest, QuotesWhatAFileSays) {
   EXPECT_EQ(quote("grüße", 3), "\"gr\"...");
   EXPECT_EQ(quote("grüße", 4), "\"grü\"...");
   EXPECT_EQ(shape_string(std::vector<int64_t>{576, 1536}), "[576, 1536]");
-  EXPECT_EQ(supported_dtypes(), "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K");
+  EXPECT_EQ(supported_dtypes(),
+            "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, Q4_K, Q5_K, Q6_K");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/formats/iq4_nl.h"
 #include "tensor/formats/k_scales.h"
 #include "tensor/formats/q4_k.h"
 #include "testing/paths.h"
@@ -79,7 +80,8 @@ TEST_P(FormatTest, DecodesToTheBitLikeThePythonPackage) {
 
 TEST_P(FormatTest, EncodesToTheBitLikeThePythonPackage) {
   const Fixture fixture(GetParam());
-  const bool gguf_quantizes = dtype_info(GetParam()).block_size < 256;
+  const bool gguf_quantizes =
+      dtype_info(GetParam()).block_size < 256 && GetParam() != DType::kIQ4_NL;
   ASSERT_EQ(fixture.encode_count > 0, gguf_quantizes);
   std::string out(fixture.encode_blocks.size(), '\0');
   encode_row(GetParam(), fixture.encode_values.data(), reinterpret_cast<std::byte*>(out.data()),
@@ -103,6 +105,7 @@ double tolerance(DType type) {
     case DType::kQ4_0:
     case DType::kQ4_1:
     case DType::kQ4_K:
+    case DType::kIQ4_NL:
       return 0.30;
     case DType::kQ5_0:
     case DType::kQ5_1:
@@ -195,6 +198,24 @@ TEST(KScalesTest, PackingIsTheInverseOfUnpacking) {
     for (uint8_t& byte : packed) byte = static_cast<uint8_t>(random());
     pack_k_scales(unpack_k_scales(packed), again);
     ASSERT_EQ(std::memcmp(packed, again, sizeof(packed)), 0);
+  }
+}
+
+// A block whose values are the format's levels is kept as it is, and values move to the nearest
+// one.
+TEST(Iq4NlTest, RoundsToTheNearestLevel) {
+  std::vector<float> levels(32), moved(32), out(32);
+  for (int i = 0; i < 32; ++i) {
+    levels[i] = 0.5f * static_cast<float>(kIq4Levels[i % 16]);
+    moved[i] = levels[i] + (i % 16 == 0 ? 0.0f
+                            : i < 16    ? 2.7f
+                                        : -2.7f);  // neighbours are 5.5 apart
+  }
+  BlockIQ4_NL block;
+  for (const std::vector<float>& in : {levels, moved}) {
+    encode_block(in.data(), &block);
+    decode_block(block, out.data());
+    EXPECT_EQ(out, levels);
   }
 }
 

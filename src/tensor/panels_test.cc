@@ -31,6 +31,7 @@ std::vector<int> field_widths(DType type) {
     case DType::kBF16:
       return fields(1, 0, 0);
     case DType::kQ4_0:
+    case DType::kIQ4_NL:
       return fields(1, 4, 0);
     case DType::kQ4_1:
       return fields(2, 4, 0);

@@ -92,3 +92,21 @@ struct UnpackQ8_0 {
     }
   }
 };
+
+struct UnpackIQ4_NL {
+  static constexpr int kUnitBlocks = 1, kUnitBytes = 18, kGroups = 1, kCenterBits = 7;
+  static constexpr bool kHasMin = false;
+  template <int g>
+  static HWY_INLINE void load(Unit unit, Block* out) {
+    const hn::Repartition<int8_t, DU> d8;
+    const VU levels = hn::BitCast(du, hn::LoadDup128(d8, kIq4Levels));
+    const auto codes = hn::BitCast(d8, hn::Xor(levels, set_bytes(128)));  // + 128
+    out->scales[0] = unit.f16(0);
+    load_nibbles<2>(unit, out);
+    HWY_UNROLL(8)
+    for (int j = 0; j < kBlock / 4; ++j) {
+      const auto q = hn::BitCast(d8, out->codes[j]);
+      out->codes[j] = hn::BitCast(du, hn::TableLookupBytes(codes, q));
+    }
+  }
+};
