@@ -15,7 +15,8 @@
 // comes exactly once for every request that was submitted, also when the engine is destroyed
 // (kCancelled, from the destructor). A callback that throws ends its own request with kError and
 // the exception's text, and no other; what on_finish throws is logged.
-// Throws tidal::Error while loading and admitting, never from step().
+// Throws tidal::Error while loading and admitting, never from step(). A prompt beyond the memory
+// that is free is refused by submit(); an answer that grows beyond it ends with kError.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@
 namespace tidal {
 
 class Model;
+class Runtime;
 
 using RequestId = uint64_t;
 
@@ -112,7 +114,8 @@ class TIDAL_EXPORT Engine {
   std::string decode(std::span<const int32_t> tokens) const;
 
   // Queues a request. Throws Error when it can never run: an empty prompt, a prompt or budget that
-  // does not fit (naming both lengths and the option), unknown methods, bad plans.
+  // does not fit (naming both lengths and the option) or is beyond the memory that is free, unknown
+  // methods, bad plans.
   RequestId submit(Request request);
   // Ends a request at the next step; its on_finish comes with kCancelled. Unknown ids are ignored.
   void cancel(RequestId id);
@@ -123,6 +126,7 @@ class TIDAL_EXPORT Engine {
 
  private:
   friend std::shared_ptr<const Model> model_of(const Engine& engine);
+  friend Runtime& runtime_of(Engine& engine);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

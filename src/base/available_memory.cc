@@ -26,8 +26,8 @@ uint64_t available_memory() {
   return std::min(machine, cgroup_free_memory().value_or(machine));
 }
 
-void require_memory(uint64_t bytes, std::string_view what, std::string_view remedy) {
-  const uint64_t available = available_memory();
+void require_memory(uint64_t bytes, std::string_view what, std::string_view remedy,
+                    uint64_t available) {
   if (bytes <= available) return;
   constexpr double kGib = 1 << 30;
   fail(ErrorCode::kExhausted, "{} takes {:.1f} GiB, but {:.1f} GiB of memory are free: {}", what,

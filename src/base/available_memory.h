@@ -10,7 +10,8 @@ namespace tidal {
 // UINT64_MAX where the system does not say.
 uint64_t available_memory();
 
-// Throws Error(kExhausted) "WHAT takes N GiB, but …: REMEDY" when that much cannot be filled.
-void require_memory(uint64_t bytes, std::string_view what, std::string_view remedy);
+// Throws Error(kExhausted) "WHAT takes N GiB, but …: REMEDY" when that is more than is available.
+void require_memory(uint64_t bytes, std::string_view what, std::string_view remedy,
+                    uint64_t available = available_memory());
 
 }  // namespace tidal

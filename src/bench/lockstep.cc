@@ -83,7 +83,7 @@ bool Lockstep::prefill(std::span<const int32_t> tokens,
     batch_.clear();
     const bool scheduled = sequence.schedule(work, batch_);
     TIDAL_CHECK(scheduled, "the caches are not empty");
-    runtime_.decoder().forward(batch_);
+    runtime_.forward(batch_);
     sequence.commit(work);
     if (progress && !progress(sequence.cached(), sequence.length())) return false;
   }

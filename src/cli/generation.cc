@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "cli/interrupt.h"
 #include "eval/report.h"
+#include "runtime/option_table.h"
 
 namespace tidal::cli {
 
@@ -67,7 +68,7 @@ Json completion_json(const Engine& engine, const Completion& completion) {
                  {"decode_ms", completion.decode_ms},
                  {"prefill_tok_s", per_second(n_prompt, completion.prefill_ms)},
                  {"decode_tok_s", per_second(std::max(0.0, steps), completion.decode_ms)}}}};
-  if (!completion.error.empty()) json["error"] = completion.error;
+  if (!completion.error.empty()) json["error"] = respell(completion.error, flag_name);
   return json;
 }
 

@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "base/log.h"
 #include "engine/active_request.h"
+#include "engine/check_request.h"
 #include "engine/engine_model.h"
 #include "engine/scheduler.h"
 #include "runtime/model_options.h"
@@ -81,7 +82,8 @@ class Engine::Impl {
 
   RequestId submit(Request request) {
     const auto n_prompt = static_cast<int64_t>(request.prompt.size());
-    check_fits(request, n_prompt);
+    check_request(request, context_size_, model_->config().vocab_size);
+    runtime_.require_memory(certain_tokens(request));
     auto active = std::make_unique<ActiveRequest>(ActiveRequest{
         .method = runtime_.method(request.attention),
         .max_length = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens,
@@ -113,7 +115,7 @@ class Engine::Impl {
     const std::span<const Scheduled> scheduled = scheduler_.plan(sequences_, batch_);
     if (scheduled.empty()) return false;
     mark_started(scheduled);
-    const std::span<const float> logits = runtime_.decoder().forward(batch_);
+    const std::span<const float> logits = runtime_.forward(batch_);
     for (const Scheduled& part : scheduled) commit_or_end(*running_[part.index], part, logits);
     std::erase_if(running_, [](const auto& request) { return !request->sequence.has_value(); });
     return true;
@@ -132,6 +134,7 @@ class Engine::Impl {
 
   const Model& model() const { return *model_; }
   std::shared_ptr<const Model> shared_model() const { return model_; }
+  Runtime& runtime() { return runtime_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context_size() const { return context_size_; }
   bool has_chat_template() const { return chat_template_.has_value(); }
@@ -147,26 +150,10 @@ class Engine::Impl {
     }
   }
 
-  void check_fits(const Request& request, int64_t n_prompt) const {
-    if (n_prompt == 0) fail(ErrorCode::kInvalidArgument, "the prompt is empty, give some text");
-    if (request.max_tokens < -1 || request.max_tokens == 0) {
-      fail_option("max_tokens", ErrorCode::kInvalidArgument,
-                  "`max_tokens` is {}, give a count, or -1 for as many as fit", request.max_tokens);
-    }
-    const int64_t generated = std::max<int64_t>(1, request.max_tokens);
-    if (n_prompt + generated > context_size_) {
-      fail_option(
-          "context_size", ErrorCode::kExhausted,
-          "the prompt has {} tokens and {} are to be generated, but the cache holds {}: raise "
-          "`context_size` to at least {}",
-          n_prompt, generated, context_size_, n_prompt + generated);
-    }
-    for (const int32_t token : request.prompt) {
-      if (token < 0 || token >= model_->config().vocab_size) {
-        fail(ErrorCode::kInvalidArgument, "token {} of the prompt is not in the vocabulary of {}",
-             token, model_->config().vocab_size);
-      }
-    }
+  // What is certain to be cached: an answer may end at once, unless nothing but its length ends it.
+  static int64_t certain_tokens(const Request& request) {
+    const bool to_the_end = request.ignore_eos && request.stop.empty() && request.max_tokens > 0;
+    return std::ssize(request.prompt) + (to_the_end ? request.max_tokens - 1 : 0);
   }
 
   void take_inbox() {
@@ -195,18 +182,44 @@ class Engine::Impl {
   void admit() {
     while (!waiting_.empty()) {
       ActiveRequest& next = *waiting_.front();
+      if (!running_.empty() && !runtime_.has_memory_for_pages(pages_beside(next))) return;
       std::optional<SequenceKv> rows =
           scheduler_.admit(next.request.conversation, next.request.prompt, next.max_length);
       if (!rows.has_value()) return;
       try {
         start(next, *std::move(rows));
+        make_room(*next.sequence);
         running_.push_back(std::move(waiting_.front()));
       } catch (const std::bad_alloc&) {
-        scheduler_.release(0, std::nullopt, next.max_length);
-        next.completion.error = "not enough memory for what its method carries";
-        finish(next, FinishReason::kError);
+        end_unstarted(next, "not enough memory for what its method carries");
+      } catch (const Error& error) {
+        end_unstarted(next, error.what());
       }
       waiting_.pop_front();
+    }
+  }
+
+  void end_unstarted(ActiveRequest& request, std::string_view why) {
+    if (!request.sequence.has_value()) scheduler_.release(0, std::nullopt, request.max_length);
+    request.completion.error = why;
+    finish(request, FinishReason::kError);
+  }
+
+  // Pages that the prompts of those that run and of this one are going to take.
+  int64_t pages_beside(const ActiveRequest& next) const {
+    int64_t pages = pages_of(next.n_prompt());
+    for (const auto& request : running_) pages += request->sequence->pages_to_grow();
+    return pages;
+  }
+
+  // Memory for what the sequence runs next; kept prompts make way. Throws Error where there is
+  // none.
+  void make_room(const Sequence& sequence) {
+    const Work work = sequence.next(limits_.prefill_chunk);
+    if (work.kind == WorkKind::kCorrect) return;  // rewrites the pages that it has
+    const int64_t pages = sequence.kv().pages_needed(work.n_rows);
+    while (!runtime_.has_memory_for_pages(pages)) {
+      if (!scheduler_.drop_kept_prompt()) runtime_.require_pages(pages);
     }
   }
 
@@ -249,8 +262,9 @@ class Engine::Impl {
       const auto vocab = static_cast<size_t>(model_->config().vocab_size);
       take_logits(request, logits.subspan(static_cast<size_t>(part.logits_row) * vocab, vocab));
     }
-    const bool ended = !request.sequence.has_value();
-    if (!ended && !request.callback_error.empty()) finish(request, FinishReason::kError);
+    if (!request.sequence.has_value()) return;
+    if (!request.callback_error.empty()) return finish(request, FinishReason::kError);
+    make_room(*request.sequence);
   }
 
   void take_logits(ActiveRequest& request, std::span<const float> logits) {
@@ -335,6 +349,8 @@ Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(opti
 Engine::~Engine() = default;
 
 std::shared_ptr<const Model> model_of(const Engine& engine) { return engine.impl_->shared_model(); }
+
+Runtime& runtime_of(Engine& engine) { return engine.impl_->runtime(); }
 
 std::string Engine::model_name() const { return impl_->model().config().name; }
 bool Engine::has_chat_template() const { return impl_->has_chat_template(); }

@@ -42,6 +42,9 @@ class Scheduler {
   // conversation.
   void release(uint64_t conversation, std::optional<Sequence> sequence, int64_t max_length);
 
+  // Gives up what is kept of the conversation used longest ago. False when nothing is.
+  bool drop_kept_prompt() { return prefixes_.drop_oldest(); }
+
   // Puts the rows of those that take part into the batch.
   std::span<const Scheduled> plan(std::span<Sequence* const> running, Batch& batch);
 

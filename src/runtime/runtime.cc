@@ -11,6 +11,10 @@
 namespace tidal {
 namespace {
 
+// Asking for what is free takes a third of a millisecond. An answer holds until this part of it has
+// been written.
+constexpr uint64_t kAssuredPart = 16;
+
 DecoderLimits decoder_limits(const EngineOptions& options, const RuntimeLimits& limits) {
   return {.max_rows = limits.max_rows > 0 ? limits.max_rows
                                           : std::max(options.prefill_chunk, limits.max_sequences),
@@ -66,8 +70,51 @@ Sequence Runtime::sequence(std::shared_ptr<const AttentionMethod> method, int64_
   return {std::move(method), shape, SequenceKv(pool_, max_length), {}};
 }
 
+uint64_t Runtime::bytes_to_fill(int64_t n_pages) const {
+  const int64_t fresh = std::max<int64_t>(0, n_pages - written_pages_);
+  return static_cast<uint64_t>(fresh) * kPageRows * pool_.bytes_per_token();
+}
+
+std::optional<uint64_t> Runtime::too_little_memory(int64_t n_pages) const {
+  if (n_pages <= std::max<int64_t>(written_pages_, assured_pages_)) return std::nullopt;
+  const uint64_t available = available_();
+  const uint64_t assured = available / kAssuredPart / (kPageRows * pool_.bytes_per_token());
+  assured_pages_ = written_pages_ + static_cast<int64_t>(assured);
+  return bytes_to_fill(n_pages) > available ? std::optional(available) : std::nullopt;
+}
+
+void Runtime::require_fill(int64_t n_pages, int64_t n_tokens) const {
+  const std::optional<uint64_t> available = too_little_memory(n_pages);
+  if (!available.has_value()) return;
+  tidal::require_memory(bytes_to_fill(n_pages),
+                        fmt::format("filling the KV cache up to {} tokens", n_tokens),
+                        "shorten the text, lower `max_tokens` or `context_size`, or choose a "
+                        "smaller `k_cache_type` and `v_cache_type`",
+                        *available);
+}
+
+void Runtime::require_memory(int64_t n_tokens) const { require_fill(pages_of(n_tokens), n_tokens); }
+
+void Runtime::require_pages(int64_t n_pages) const {
+  const int64_t all = pages_in_use() + n_pages;
+  require_fill(all, all * kPageRows);
+}
+
+bool Runtime::has_memory_for_pages(int64_t n_pages) const {
+  return !too_little_memory(pages_in_use() + n_pages).has_value();
+}
+
+std::span<const float> Runtime::forward(const Batch& batch) {
+  // Pages are handed out again before those that were never written (PagePool).
+  written_pages_ = std::max<int64_t>(written_pages_, pages_in_use());
+  return decoder_.forward(batch);
+}
+
 std::span<const float> Runtime::run(std::span<Sequence* const> sequences,
                                     const Progress& progress) {
+  int64_t n_pages = 0;
+  for (const Sequence* sequence : sequences) n_pages += sequence->pages_to_grow();
+  require_pages(n_pages);
   const int64_t total = queued(sequences);
   const auto report = [&] {
     if (progress) progress(total - queued(sequences), total);
@@ -100,7 +147,7 @@ std::span<const float> Runtime::run_batch(std::span<Sequence* const> sequences, 
     room -= work.n_rows;
   }
   if (parts_.empty()) return {};
-  const std::span<const float> logits = decoder_.forward(batch_);
+  const std::span<const float> logits = forward(batch_);
   for (const Part& part : parts_) part.sequence->commit(part.work);
   return logits;
 }

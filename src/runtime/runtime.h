@@ -1,16 +1,23 @@
 // Runtime: a model ready to compute: its back end, its decoder and the pages of its cache.
 //
 // What requests, evaluations and benchmarks are run on. Sequences (runtime/sequence.h) live in its
-// pool and must end before it. Not thread-safe.
+// pool and must end before it. Not thread-safe but for what says so.
+//
+// The cache takes memory from the system page by page, when a page is first written, and keeps it.
+// What is to be written next is held against the memory that is free, so that a prompt too long for
+// the machine is refused before it is read, and nobody is killed half-way.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "attention/method.h"
+#include "base/available_memory.h"
 #include "kv/page_pool.h"
 #include "model/decoder.h"
 #include "runtime/sequence.h"
@@ -52,7 +59,22 @@ class Runtime {
     return sequence(std::move(method), decoder_.limits().max_context);
   }
 
-  // Runs all that these sequences have queued. The logits after the last token of each that had
+  // Throws Error(kExhausted) when this many tokens could not be cached even by a sequence that is
+  // alone: pages that were written before cost nothing. Any thread.
+  void require_memory(int64_t n_tokens) const;
+  // The same for n_pages of the cache besides those in use, and whether they can be had.
+  void require_pages(int64_t n_pages) const;
+  bool has_memory_for_pages(int64_t n_pages) const;
+  // Pages whose memory the cache has taken.
+  int64_t written_pages() const { return written_pages_; }
+  // Who says how much memory is free, for tests; before the first request.
+  void ask_for_memory(std::function<uint64_t()> available) { available_ = std::move(available); }
+
+  // The decoder's forward pass.
+  std::span<const float> forward(const Batch& batch);
+
+  // Runs all that these sequences have queued. Throws Error(kExhausted) before any of it when that
+  // is more than the memory that is free. The logits after the last token of each that had
   // something queued: [n, vocab_size] in their order, valid until the next call. progress: rows
   // done and in all, after each batch.
   std::span<const float> run(std::span<Sequence* const> sequences, const Progress& progress = {});
@@ -64,6 +86,12 @@ class Runtime {
  private:
   Runtime(std::shared_ptr<const Model> model, std::unique_ptr<Backend> owned, Backend* backend,
           const EngineOptions& options, const RuntimeLimits& limits);
+  int64_t pages_in_use() const { return pool_.n_pages() - pool_.free_pages(); }
+  // What the cache would take from the system to have n_pages in use.
+  uint64_t bytes_to_fill(int64_t n_pages) const;
+  // The memory that is free where that is less than it takes.
+  std::optional<uint64_t> too_little_memory(int64_t n_pages) const;
+  void require_fill(int64_t n_pages, int64_t n_tokens) const;
   // One batch of works that are the last of their sequences, or of ones that are not.
   std::span<const float> run_batch(std::span<Sequence* const> sequences, bool last);
 
@@ -79,6 +107,9 @@ class Runtime {
   PagePool pool_;
   Batch batch_;
   std::vector<Part> parts_;
+  std::atomic<int64_t> written_pages_ = 0;          // in use at the same time, at most, so far
+  mutable std::atomic<int64_t> assured_pages_ = 0;  // memory was found for them
+  std::function<uint64_t()> available_ = available_memory;
 };
 
 }  // namespace tidal

@@ -67,6 +67,8 @@ class Sequence {
   // The first rows, which full attention wrote, over rows of the same kind: what may be shared.
   int64_t exact() const { return exact_; }
   const SequenceKv& kv() const { return kv_; }
+  // Pages that what is queued will take from the pool.
+  int64_t pages_to_grow() const { return kv_.pages_needed(length() - cached()); }
   // Gives the first exact rows away and is of no use any more.
   SequenceKv take_exact_rows() &&;
 

@@ -1,0 +1,32 @@
+#include "engine/check_request.h"
+
+#include <algorithm>
+
+#include "base/fail.h"
+
+namespace tidal {
+
+void check_request(const Request& request, int64_t context_size, int32_t vocab_size) {
+  const auto n_prompt = static_cast<int64_t>(request.prompt.size());
+  if (n_prompt == 0) fail(ErrorCode::kInvalidArgument, "the prompt is empty, give some text");
+  if (request.max_tokens < -1 || request.max_tokens == 0) {
+    fail_option("max_tokens", ErrorCode::kInvalidArgument,
+                "`max_tokens` is {}, give a count, or -1 for as many as fit", request.max_tokens);
+  }
+  const int64_t generated = std::max<int64_t>(1, request.max_tokens);
+  if (n_prompt + generated > context_size) {
+    fail_option(
+        "context_size", ErrorCode::kExhausted,
+        "the prompt has {} tokens and {} are to be generated, but the cache holds {}: raise "
+        "`context_size` to at least {}",
+        n_prompt, generated, context_size, n_prompt + generated);
+  }
+  for (const int32_t token : request.prompt) {
+    if (token < 0 || token >= vocab_size) {
+      fail(ErrorCode::kInvalidArgument, "token {} of the prompt is not in the vocabulary of {}",
+           token, vocab_size);
+    }
+  }
+}
+
+}  // namespace tidal
