@@ -6,15 +6,24 @@
 #include "files/model_file.h"
 #include "model/arch/architecture.h"
 
+// The list of architectures: foo.cc has kFoo.
+#define TIDAL_ARCHITECTURES(ARCHITECTURE) \
+  ARCHITECTURE(Llama)                     \
+  ARCHITECTURE(Qwen2)                     \
+  ARCHITECTURE(Qwen3)
+
 namespace tidal {
 
-extern const Architecture kLlama;
-extern const Architecture kQwen2;
-extern const Architecture kQwen3;
+#define TIDAL_DECLARE(name) extern const Architecture k##name;
+TIDAL_ARCHITECTURES(TIDAL_DECLARE)
+#undef TIDAL_DECLARE
 
 namespace {
 
-const std::array kArchitectures = {&kLlama, &kQwen2, &kQwen3};
+#define TIDAL_ENTRY(name) &k##name,
+constexpr auto kArchitectures =
+    std::to_array<const Architecture*>({TIDAL_ARCHITECTURES(TIDAL_ENTRY)});
+#undef TIDAL_ENTRY
 
 std::string join(std::string_view separator, auto&& append_all) {
   std::string joined;
