@@ -10,7 +10,8 @@
 #define TIDAL_ARCHITECTURES(ARCHITECTURE) \
   ARCHITECTURE(Llama)                     \
   ARCHITECTURE(Qwen2)                     \
-  ARCHITECTURE(Qwen3)
+  ARCHITECTURE(Qwen3)                     \
+  ARCHITECTURE(Ernie4_5)
 
 namespace tidal {
 
