@@ -110,10 +110,6 @@ TEST(HfConfig, UnsupportedIsNamedWithWhatIsSupported) {
   EXPECT_TRUE(read(qwen2).attention().qkv_bias);
   qwen2["use_sliding_window"] = true;
   expect_unsupported(qwen2, {"sliding_window"});
-  json ernie = with("model_type", "ernie4_5");
-  EXPECT_EQ(read(ernie).architecture, "ernie4_5");
-  ernie["use_bias"] = true;
-  expect_unsupported(ernie, {"use_bias"});
   expect_unsupported(with("layer_types", {"full_attention", "sliding_attention"}),
                      {"layer_types", "sliding_attention"});
 }

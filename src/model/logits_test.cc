@@ -64,8 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair("yarn", "yarn.gguf"), std::pair("linear", "linear"),
                     std::pair("linear", "linear.gguf"),
                     std::pair("mistral", "mistral/model.safetensors.index.json"),
-                    std::pair("qwen2", "qwen2/model.safetensors"), std::pair("deep", "deep"),
-                    std::pair("ernie4_5", "ernie4_5"), std::pair("ernie4_5", "ernie4_5.gguf")),
+                    std::pair("qwen2", "qwen2/model.safetensors"), std::pair("deep", "deep")),
     [](const auto& test) {
       std::string name = test.param.second;
       std::replace_if(

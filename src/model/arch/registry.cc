@@ -10,8 +10,7 @@
 #define TIDAL_ARCHITECTURES(ARCHITECTURE) \
   ARCHITECTURE(Llama)                     \
   ARCHITECTURE(Qwen2)                     \
-  ARCHITECTURE(Qwen3)                     \
-  ARCHITECTURE(Ernie4_5)
+  ARCHITECTURE(Qwen3)
 
 namespace tidal {
 
