@@ -189,8 +189,6 @@ class Backend {
 
   // gate = silu(gate) * up, n elements.
   virtual void swiglu(float* gate, const float* up, int64_t n) = 0;
-  // gate = gelu(gate) * up with gelu's tanh approximation, n elements.
-  virtual void geglu(float* gate, const float* up, int64_t n) = 0;
 
   virtual void append(std::span<const AppendItem> items) = 0;
   virtual void attend(std::span<const AttendItem> items) = 0;

@@ -66,7 +66,6 @@ TEST_P(AllocationTest, DenseOperations) {
               backend_->rms_norm(q_.data(), values.data(), kRows, 576, 1e-5f, out_.data());
               backend_->rope(out_.data(), kRows, 9, 64, values.data(), RopePairing::kHalves);
               backend_->swiglu(out_.data(), q_.data(), kRows * 576);
-              backend_->geglu(out_.data(), q_.data(), kRows * 576);
             }),
             0);
 }

@@ -1,4 +1,4 @@
-// embed, rms_norm, rope, swiglu and geglu on every back end.
+// embed, rms_norm, rope and swiglu on every back end.
 
 #include <fmt/format.h>
 
@@ -174,44 +174,6 @@ TEST_P(PointwiseTest, SwigluStandsExtremeGates) {
                            1e4f, 1e30f};
   make({})->swiglu(gate.data(), up.data(), static_cast<int64_t>(gate.size()));
   for (size_t i = 0; i < gate.size(); ++i) EXPECT_NEAR(gate[i], expected[i], 1e-20f) << i;
-}
-
-// Expected values: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
-TEST_P(PointwiseTest, GegluEqualsTheDefinition) {
-  for (size_t n : {1, 7, 8, 31, 1536, 5000}) {
-    const Floats gate = random_normal(n, 6, 4.0f), up = random_normal(n, 7);
-    std::vector<double> expected(n);
-    for (size_t i = 0; i < n; ++i) {
-      const double x = double{gate[i]};
-      const double inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
-      expected[i] = 0.5 * x * (1.0 + std::tanh(inner)) * double{up[i]};
-    }
-    Floats one_thread;
-    for (int n_threads : kThreadCounts) {
-      Floats out = gate;
-      const auto backend = make({.max_rows = 1, .max_features = 5000}, n_threads);
-      backend->geglu(out.data(), up.data(), static_cast<int64_t>(n));
-      EXPECT_LE(relative_error(out, expected), kTolerance) << n << " elements";
-      if (n_threads == 1) one_thread = out;
-      EXPECT_SAME_BITS(out, one_thread) << n << " elements, " << n_threads << " threads";
-    }
-  }
-}
-
-// An element's bits do not depend on where in the array it stands, nor on extreme gates.
-TEST_P(PointwiseTest, GegluTreatsEveryElementAlikeAndStandsExtremeGates) {
-  constexpr size_t kCount = 77;
-  const Floats up(kCount, 0.3f);
-  for (float value : {-3.7f, 0.11f, 5.9f}) {
-    Floats out(kCount, value);
-    make({})->geglu(out.data(), up.data(), kCount);
-    EXPECT_SAME_BITS(out, Floats(kCount, out[0]));
-  }
-  Floats gate = {-1e30f, -1e4f, -100.0f, -0.0f, 0.0f, 100.0f, 1e4f, 1e30f};
-  const Floats ones(gate.size(), 1.0f);
-  const Floats expected = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 100.0f, 1e4f, 1e30f};
-  make({})->geglu(gate.data(), ones.data(), static_cast<int64_t>(gate.size()));
-  for (size_t i = 0; i < gate.size(); ++i) EXPECT_EQ(gate[i], expected[i]) << i;
 }
 
 }  // namespace

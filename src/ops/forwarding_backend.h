@@ -31,7 +31,6 @@ class ForwardingBackend : public Backend {
     inner_.rope(x, n_rows, n_heads, head_dim, cos_sin, pairing);
   }
   void swiglu(float* gate, const float* up, int64_t n) override { inner_.swiglu(gate, up, n); }
-  void geglu(float* gate, const float* up, int64_t n) override { inner_.geglu(gate, up, n); }
   void append(std::span<const AppendItem> items) override { inner_.append(items); }
   void attend(std::span<const AttendItem> items) override { inner_.attend(items); }
   void score(std::span<const ScoreItem> items) override { inner_.score(items); }

@@ -38,7 +38,6 @@ class CpuBackend final : public Backend {
     cpu::rope(pool_, x, n_rows, n_heads, head_dim, cos_sin, pairing);
   }
   void swiglu(float* gate, const float* up, int64_t n) override { cpu::swiglu(pool_, gate, up, n); }
-  void geglu(float* gate, const float* up, int64_t n) override { cpu::geglu(pool_, gate, up, n); }
 
   void append(std::span<const AppendItem> items) override { cpu::append(pool_, items); }
   void attend(std::span<const AttendItem> items) override { cpu::attend(pool_, attention_, items); }

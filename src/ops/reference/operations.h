@@ -37,7 +37,6 @@ void rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width, 
 void rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim, const float* cos_sin,
           RopePairing pairing);
 void swiglu(float* gate, const float* up, int64_t n);
-void geglu(float* gate, const float* up, int64_t n);
 
 void append(const AppendItem& item);
 void attend(const AttendItem& item, Workspace& workspace);

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <numbers>
 
 #include "ops/reference/operations.h"
 
@@ -42,14 +41,6 @@ void swiglu(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     const double g = double{gate[i]};
     gate[i] = static_cast<float>(g / (1.0 + std::exp(-g)) * double{up[i]});
-  }
-}
-
-void geglu(float* gate, const float* up, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double g = double{gate[i]};
-    const double t = std::tanh(std::sqrt(2.0 / std::numbers::pi) * (g + 0.044715 * g * g * g));
-    gate[i] = static_cast<float>(0.5 * g * (1.0 + t) * double{up[i]});
   }
 }
 

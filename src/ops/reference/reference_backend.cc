@@ -42,7 +42,6 @@ class ReferenceBackend final : public Backend {
     reference::rope(x, n_rows, n_heads, head_dim, cos_sin, pairing);
   }
   void swiglu(float* gate, const float* up, int64_t n) override { reference::swiglu(gate, up, n); }
-  void geglu(float* gate, const float* up, int64_t n) override { reference::geglu(gate, up, n); }
   void append(std::span<const AppendItem> items) override {
     for (const AppendItem& item : items) reference::append(item);
   }

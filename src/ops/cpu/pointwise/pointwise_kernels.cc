@@ -98,37 +98,18 @@ void rope_row(float* x, int32_t n_heads, int32_t head_dim, const float* cos_sin,
   }
 }
 
-using D16 = hn::CappedTag<float, 16>;
-using V16 = hn::Vec<D16>;
-
-// x / (1 + e^-z); e^-|z| cannot overflow, whatever the gate.
-HWY_INLINE V16 times_sigmoid(V16 x, V16 z) {
-  const D16 d;
-  const V16 e = fast_exp(d, hn::Neg(hn::Abs(z)));
-  const V16 numerator = hn::IfThenElse(hn::Lt(z, hn::Zero(d)), hn::Mul(x, e), x);
-  return hn::Div(numerator, hn::Add(hn::Set(d, 1.0f), e));
-}
-
-struct Silu {
-  static HWY_INLINE V16 apply(V16 x) { return times_sigmoid(x, x); }
-};
-
-// (1 + tanh y) / 2 is the sigmoid of 2 y.
-struct Gelu {
-  static HWY_INLINE V16 apply(V16 x) {
-    const D16 d;
-    const V16 slope = hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548163f), hn::Set(d, 1.59576912f));
-    return times_sigmoid(x, hn::Mul(x, slope));
-  }
-};
-
 // The last elements go through a padded vector: an element's bits never depend on where it lies.
-template <class Activation>
-HWY_INLINE void gate_range(float* gate, const float* up, int64_t n) {
-  const D16 d;
+void swiglu_range(float* gate, const float* up, int64_t n) {
+  const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto apply = [&](float* g, const float* u) HWY_ATTR {
-    hn::StoreU(hn::Mul(Activation::apply(hn::LoadU(d, g)), hn::LoadU(d, u)), d, g);
+    // e^-|x| cannot overflow, whatever the gate.
+    const auto x = hn::LoadU(d, g);
+    const auto one = hn::Set(d, 1.0f);
+    const auto e = fast_exp(d, hn::Neg(hn::Abs(x)));
+    const auto numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, e), x);
+    const auto silu = hn::Div(numerator, hn::Add(one, e));
+    hn::StoreU(hn::Mul(silu, hn::LoadU(d, u)), d, g);
   };
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) apply(gate + i, up + i);
@@ -141,9 +122,6 @@ HWY_INLINE void gate_range(float* gate, const float* up, int64_t n) {
   std::memcpy(gate + i, last_gate, bytes);
 }
 
-void swiglu_range(float* gate, const float* up, int64_t n) { gate_range<Silu>(gate, up, n); }
-void geglu_range(float* gate, const float* up, int64_t n) { gate_range<Gelu>(gate, up, n); }
-
 }  // namespace HWY_NAMESPACE
 }  // namespace tidal::cpu
 HWY_AFTER_NAMESPACE();
@@ -154,7 +132,6 @@ namespace tidal::cpu {
 HWY_EXPORT(rms_norm_row);
 HWY_EXPORT(rope_row);
 HWY_EXPORT(swiglu_range);
-HWY_EXPORT(geglu_range);
 
 namespace {
 
@@ -167,16 +144,6 @@ void run_if_large(ThreadPool& pool, int64_t n_elements, int64_t n_tasks, const F
   } else {
     pool.run(n_tasks, [&](int64_t task, int) { f(task); });
   }
-}
-
-// kernel on pieces of gate and up.
-template <typename Kernel>
-void run_pieces(ThreadPool& pool, float* gate, const float* up, int64_t n, Kernel kernel) {
-  constexpr int64_t kPiece = 2048;
-  run_if_large(pool, n, (n + kPiece - 1) / kPiece, [&](int64_t piece) {
-    const int64_t first = piece * kPiece;
-    kernel(gate + first, up + first, std::min(kPiece, n - first));
-  });
 }
 
 }  // namespace
@@ -208,10 +175,12 @@ void rope(ThreadPool& pool, float* x, int64_t n_rows, int32_t n_heads, int32_t h
 }
 
 void swiglu(ThreadPool& pool, float* gate, const float* up, int64_t n) {
-  run_pieces(pool, gate, up, n, HWY_DYNAMIC_DISPATCH(swiglu_range));
-}
-void geglu(ThreadPool& pool, float* gate, const float* up, int64_t n) {
-  run_pieces(pool, gate, up, n, HWY_DYNAMIC_DISPATCH(geglu_range));
+  const auto kernel = HWY_DYNAMIC_DISPATCH(swiglu_range);
+  constexpr int64_t kPiece = 2048;
+  run_if_large(pool, n, (n + kPiece - 1) / kPiece, [&](int64_t piece) {
+    const int64_t first = piece * kPiece;
+    kernel(gate + first, up + first, std::min(kPiece, n - first));
+  });
 }
 
 }  // namespace tidal::cpu

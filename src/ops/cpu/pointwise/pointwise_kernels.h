@@ -16,6 +16,5 @@ void rms_norm(ThreadPool& pool, const float* x, const float* gain, int64_t n_row
 void rope(ThreadPool& pool, float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim,
           const float* cos_sin, RopePairing pairing);
 void swiglu(ThreadPool& pool, float* gate, const float* up, int64_t n);
-void geglu(ThreadPool& pool, float* gate, const float* up, int64_t n);
 
 }  // namespace tidal::cpu
