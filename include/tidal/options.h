@@ -22,7 +22,6 @@ struct SamplingOptions {
   int32_t top_k = 40;        // 0: off
   float top_p = 0.95f;       // 1: off
   float min_p = 0.05f;       // 0: off
-  float top_n_sigma = 0;     // 0: off
   uint64_t seed = 0;         // equal seeds, equal tokens
 };
 

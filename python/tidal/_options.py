@@ -17,7 +17,6 @@ class RequestOptions(TypedDict, total=False):
     top_k: int  # a whole number from 0 to 2147483647
     top_p: float  # above 0 and at most 1
     min_p: float  # from 0 to 1
-    top_n_sigma: float  # 0 or more
     seed: int  # a whole number from 0 to 9223372036854775807
     stop: str | Sequence[str]  # any text
     ignore_eos: bool  # true or false

@@ -276,10 +276,6 @@ std::vector<Option> generation_rows() {
       number(
           {"min_p", "--min-p", kGeneration, "Drop tokens below this share of the best one"},
           "from 0 to 1", [](double p) { return p >= 0 && p <= 1; }, TIDAL_MEMBER(sampling.min_p)),
-      number(
-          {"top_n_sigma", "--top-nsigma", kGeneration,
-           "Drop tokens more standard deviations of the logits below the best one, 0: off"},
-          "0 or more", [](double n) { return n >= 0; }, TIDAL_MEMBER(sampling.top_n_sigma)),
       integer({"seed", "-s,--seed", kGeneration, "Equal seeds give equal tokens"}, 0, kMostSeed,
               TIDAL_MEMBER(sampling.seed)),
       texts({"stop", "--stop", kGeneration, "End the text before this string; may be repeated",

@@ -12,18 +12,6 @@ int32_t most_likely(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-namespace {
-
-double standard_deviation(std::span<const float> x) {
-  double sum = 0, squares = 0;
-  for (const float value : x) sum += value;
-  const double mean = sum / static_cast<double>(x.size());
-  for (const float value : x) squares += (value - mean) * (value - mean);
-  return std::sqrt(squares / static_cast<double>(x.size()));
-}
-
-}  // namespace
-
 Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size)
     : options_(options), random_(options.seed) {
   const auto check = [](bool ok, const char* option, double value, const char* range) {
@@ -36,7 +24,6 @@ Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size)
   check(options.top_p > 0 && options.top_p <= 1, "top_p", options.top_p,
         "a share above 0 and up to 1");
   check(options.min_p >= 0 && options.min_p <= 1, "min_p", options.min_p, "a share from 0 to 1");
-  check(options.top_n_sigma >= 0, "top_n_sigma", options.top_n_sigma, "0 or more");
   candidates_.resize(static_cast<size_t>(vocab_size));
   weights_.resize(static_cast<size_t>(vocab_size));
 }
@@ -77,14 +64,9 @@ int32_t Sampler::sample(std::span<const float> logits) {
     weights_[i] = std::exp(static_cast<double>(candidates_[i].logit) - best);
     sum += weights_[i];
   }
-  double least = -std::numeric_limits<double>::infinity();
-  if (options_.top_n_sigma > 0) {
-    least = best - static_cast<double>(options_.top_n_sigma) * standard_deviation(logits);
-  }
   size_t kept = 0;
   for (double reached = 0; kept < count;) {
     if (kept > 0 && weights_[kept] < static_cast<double>(options_.min_p)) break;  // weight 0 is 1
-    if (kept > 0 && static_cast<double>(candidates_[kept].logit) < least) break;
     reached += weights_[kept++];
     if (reached >= static_cast<double>(options_.top_p) * sum) break;
   }

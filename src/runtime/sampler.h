@@ -1,10 +1,9 @@
 // Sampler: the next token from one row of logits.
 //
-// Keeps the top_k most likely, of these the fewest whose probability reaches top_p, then those with
-// at least min_p of the best one's probability and at most top_n_sigma standard deviations of the
-// logits below it, and draws from these at the temperature. Equal seeds and logits give equal
-// tokens; of equal logits the smaller id comes first. Temperature 0 takes the most likely token.
-// Allocates at construction only.
+// Keeps the top_k most likely, then the fewest whose probability reaches top_p, then those with at
+// least min_p of the best one's probability, and draws from these at the temperature. Equal seeds
+// and logits give equal tokens; of equal logits the smaller id comes first. Temperature 0 takes the
+// most likely token. Allocates at construction only.
 #pragma once
 
 #include <cstdint>

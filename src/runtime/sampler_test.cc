@@ -72,15 +72,6 @@ TEST(Sampler, TopKOfManyIsThatOfASort) {
   }
 }
 
-TEST(Sampler, TopNSigmaDropsWhatLiesFarBelowTheBest) {
-  SamplingOptions options = plain();
-  const std::vector<float> logits = {0, 0, 2, 4, 4};  // standard deviation 1.79
-  options.top_n_sigma = 1.1f;
-  EXPECT_EQ(draw(options, logits, 500).size(), 2u);
-  options.top_n_sigma = 1.2f;
-  EXPECT_EQ(draw(options, logits, 500).size(), 3u);
-}
-
 TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
   SamplingOptions options = plain();
   options.top_p = 0.7f;  // 0.5, 0.3, 0.2
