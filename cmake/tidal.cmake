@@ -45,7 +45,7 @@ function(tidal_link target)
 endfunction()
 
 function(tidal_folder folder)
-  cmake_parse_arguments(ARG "" "" "SUBFOLDERS;DEPS;LIBS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TEST_ON_POISON" "" "SUBFOLDERS;DEPS;LIBS;TEST_DEPS" ${ARGN})
   tidal_target_name(target ${folder})
   file(GLOB sources CONFIGURE_DEPENDS src/${folder}/*.cc)
   foreach(subfolder ${ARG_SUBFOLDERS})
@@ -84,6 +84,11 @@ function(tidal_folder folder)
     endforeach()
     gtest_discover_tests(${target}_test NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
                          PROPERTIES TIMEOUT 600 LABELS ${folder})
+    if(ARG_TEST_ON_POISON)
+      gtest_discover_tests(${target}_test NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
+                           TEST_SUFFIX /poison TEST_LIST ${target}_poison_tests
+                           PROPERTIES TIMEOUT 600 LABELS ${folder} ENVIRONMENT TIDAL_TEST_POISON=1)
+    endif()
   endif()
   if(TIDAL_BUILD_FUZZERS)
     foreach(fuzzer ${fuzzers})

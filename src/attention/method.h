@@ -38,28 +38,37 @@ class MethodState {
 };
 
 // The state of one sequence: its method's, and the rows it read.
-struct AttentionState {
-  AttentionState() = default;
-  explicit AttentionState(std::unique_ptr<MethodState> own) : of_method(std::move(own)) {}
+class AttentionState {
+ public:
+  // of_method: null when it carries nothing.
+  AttentionState(Memory& memory, std::unique_ptr<MethodState> of_method)
+      : of_method_(std::move(of_method)), rows_(sizeof(RowsRead), memory) {}
 
   void truncate(int64_t length) {
-    if (of_method != nullptr) of_method->truncate(length);
+    if (of_method_ != nullptr) of_method_->truncate(length);
   }
+  // The counts begin at 0.
   AttentionState clone() const {
-    AttentionState copy(of_method == nullptr ? nullptr : of_method->clone());
-    copy.rows = rows;
-    copy.rows_total = rows_total;
-    return copy;
+    return {rows_.memory(), of_method_ == nullptr ? nullptr : of_method_->clone()};
   }
   // For the method that made it.
   template <typename State>
   State& as() const {
-    return static_cast<State&>(*of_method);
+    return static_cast<State&>(*of_method_);
   }
 
-  std::unique_ptr<MethodState> of_method;  // null: it carries nothing
-  RowsRead rows;                           // really read by decode steps
-  int64_t rows_total = 0;                  // K rows (= V rows) full attention would have read
+  // Really read by decode steps, and where the back end counts them.
+  RowsRead rows() const {
+    rows_.pull(sizeof(RowsRead));
+    return *rows_.host<RowsRead>();
+  }
+  RowsRead* row_counter() { return rows_.device<RowsRead>(); }
+
+  int64_t rows_total = 0;  // K rows (= V rows) full attention would have read
+
+ private:
+  std::unique_ptr<MethodState> of_method_;
+  MirroredBuffer rows_;  // one RowsRead
 };
 
 class AttentionMethod {

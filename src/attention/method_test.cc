@@ -87,7 +87,7 @@ class MethodTest : public testing::TestWithParam<std::tuple<std::string, MethodC
     return plan;
   }
   TestSequence sequence(const TestShape& shape, int64_t length) const {
-    TestSequence sequence(shape, method(shape, small_budget()), kMaxLength);
+    TestSequence sequence(shape, method(shape, small_budget()), kMaxLength, backend_->memory());
     sequence.append(length);
     return sequence;
   }
@@ -120,7 +120,7 @@ TEST_P(MethodTest, ReadsTheRowsOfItsDefinitionAndCountsThem) {
       sequence.append(1);
       const Expectation expectation(sequence, plan);
       for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
-        const RowsRead before = sequence.state().rows;
+        const RowsRead before = sequence.state().rows();
         const int64_t total = sequence.state().rows_total;
         const std::vector<float> out = sequence.run(runner, layer);
         const Expected expected = expectation.layer(layer);
@@ -128,8 +128,8 @@ TEST_P(MethodTest, ReadsTheRowsOfItsDefinitionAndCountsThem) {
         for (size_t i = 0; i < out.size(); ++i) {
           ASSERT_NEAR(out[i], exact[i], 2e-4) << "layer " << layer << " element " << i;
         }
-        EXPECT_EQ(sequence.state().rows.k - before.k, expected.read.k) << "layer " << layer;
-        EXPECT_EQ(sequence.state().rows.v - before.v, expected.read.v) << "layer " << layer;
+        EXPECT_EQ(sequence.state().rows().k - before.k, expected.read.k) << "layer " << layer;
+        EXPECT_EQ(sequence.state().rows().v - before.v, expected.read.v) << "layer " << layer;
         EXPECT_EQ(sequence.state().rows_total - total, sequence.length() * shape.n_kv_heads);
       }
     }
@@ -143,18 +143,19 @@ TEST_P(MethodTest, ABudgetOfTheLengthIsFullAttention) {
     full.name = "full";
     TestSequence reference(shape,
                            make_method(full, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048),
-                           kMaxLength);
+                           kMaxLength, backend_->memory());
     reference.append(100);
     const auto expected = reference.run(runner);
     for (const char* budget : {"100", "5000", "100%"}) {
-      TestSequence sequence(shape, method(shape, budget), kMaxLength);
+      TestSequence sequence(shape, method(shape, budget), kMaxLength, backend_->memory());
       sequence.append(100);
       EXPECT_TRUE(sequence.method().dense(100));
       EXPECT_EQ(sequence.run(runner), expected) << budget;
-      EXPECT_EQ(sequence.state().rows.k, reference.state().rows.k);
-      EXPECT_EQ(sequence.state().rows.v, sequence.state().rows_total);
+      EXPECT_EQ(sequence.state().rows().k, reference.state().rows().k);
+      EXPECT_EQ(sequence.state().rows().v, sequence.state().rows_total);
     }
-    TestSequence short_context(shape, method(shape, small_budget(), 101), kMaxLength);
+    TestSequence short_context(shape, method(shape, small_budget(), 101), kMaxLength,
+                               backend_->memory());
     short_context.append(100);
     EXPECT_EQ(short_context.run(runner), expected) << "below the minimal context";
     short_context.append(1);
@@ -274,14 +275,15 @@ TEST_P(MethodTest, AClonedStateGoesItsOwnWay) {
     TestSequence first = this->sequence(shape, 120);
     first.run(runner);
     TestSequence second = first.fork();
-    EXPECT_EQ(second.state().rows.k, first.state().rows.k);
-    EXPECT_EQ(second.state().rows_total, first.state().rows_total);
+    EXPECT_EQ(second.state().rows().k, 0) << "counts begin anew";
+    EXPECT_EQ(second.state().rows_total, 0);
     first.append(30, 1);
     second.append(30, 2);
     EXPECT_EQ(second.run(runner), expected_second);
     EXPECT_EQ(first.run(runner), expected_first);
     AttentionState copy = first.state().clone();
-    first.state() = AttentionState();  // a clone needs nothing of its origin
+    first.state() =
+        AttentionState(backend_->memory(), nullptr);  // a clone needs nothing of its origin
     first.state() = std::move(copy);
     EXPECT_EQ(first.run(runner), expected_first);
   });

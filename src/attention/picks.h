@@ -1,4 +1,4 @@
-// Picks: the lists of rows that one layer picked, a Selection with its memory.
+// Picks: the lists of rows that one layer picked, a Selection in a back end's memory.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,20 @@ namespace tidal {
 class Picks {
  public:
   Picks() = default;  // of a layer that picks nothing
-  Picks(int32_t n_lists, int64_t capacity);
+  Picks(int32_t n_lists, int64_t capacity, Memory& memory);
 
   const Selection& selection() const { return selection_; }
+  // The same lists as the host sees them (MirroredBuffer).
+  const Selection& host() const { return host_; }
+  void push() const { memory_.push(memory_.size()); }
+  void pull() const { memory_.pull(memory_.size()); }
+  // With the same lists; what the host sees of them is pulled anew.
   Picks clone() const;
 
  private:
-  Buffer memory_;  // [n_lists] counts, then [n_lists, capacity] positions
+  MirroredBuffer memory_;  // [n_lists] counts, then [n_lists, capacity] positions
   Selection selection_;
+  Selection host_;
 };
 
 }  // namespace tidal

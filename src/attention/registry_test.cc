@@ -194,10 +194,10 @@ TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
     const Expected expected = expectation.layer(layer);
     const std::vector<double> exact = expectation.attend(layer, expected);
-    const int64_t before = sequence.state().rows.k;
+    const int64_t before = sequence.state().rows().k;
     const std::vector<float> out = sequence.run(runner, layer);
     for (size_t i = 0; i < out.size(); ++i) EXPECT_NEAR(out[i], exact[i], 1e-5) << layer;
-    EXPECT_EQ(sequence.state().rows.k - before, expected.read.k) << layer;
+    EXPECT_EQ(sequence.state().rows().k - before, expected.read.k) << layer;
   }
 }
 

@@ -73,7 +73,7 @@ void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
   AttentionState& state = *item.state;
   state.rows_total += length * item.kv.n_kv_heads;
   attend.kv.length = length;
-  attend.rows = &state.rows;
+  attend.rows = state.row_counter();
   LayerStep& step = steps_.emplace_back();
   if (!item.method->dense(length)) step = item.method->plan_layer(layer, length, state);
   const bool reads_picks =

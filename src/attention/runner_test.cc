@@ -99,10 +99,12 @@ constexpr std::pair<const char*, const char*> kMixed[] = {
     {"tidal", "full:none select:0,3 budget:10% scope:kv own:on"},
 };
 
-std::vector<std::unique_ptr<TestSequence>> mixed_sequences(const TestShape& shape) {
+std::vector<std::unique_ptr<TestSequence>> mixed_sequences(const TestShape& shape,
+                                                           Memory& memory = host_memory()) {
   std::vector<std::unique_ptr<TestSequence>> sequences;
   for (const auto& [name, plan] : kMixed) {
-    sequences.push_back(std::make_unique<TestSequence>(shape, method(shape, name, plan), 256));
+    sequences.push_back(
+        std::make_unique<TestSequence>(shape, method(shape, name, plan), 256, memory));
     sequences.back()->append(90 + 13 * static_cast<int64_t>(sequences.size()));
   }
   return sequences;
@@ -110,30 +112,36 @@ std::vector<std::unique_ptr<TestSequence>> mixed_sequences(const TestShape& shap
 
 // The last n rows of a sequence as a chunk of a prompt.
 struct Chunk {
-  Chunk(TestSequence& sequence, int32_t n_rows) : sequence_(sequence), n_rows_(n_rows) {
-    const TestShape& shape = sequence.shape();
-    q_.resize(static_cast<size_t>(n_rows * shape.n_heads * shape.head_dim));
-    out.resize(q_.size());
-  }
+  Chunk(TestSequence& sequence, int32_t n_rows, Memory& memory = host_memory())
+      : sequence_(sequence),
+        n_rows_(n_rows),
+        width_(static_cast<size_t>(n_rows * sequence.shape().n_heads * sequence.shape().head_dim)),
+        q_(width_ * sizeof(float), memory),
+        out_(q_.size(), memory) {}
   AttentionItem item(int32_t layer) {
-    for (size_t i = 0; i < q_.size(); ++i) {
-      q_[i] = test_value(kPlaneQ, 7, layer, 0, static_cast<int64_t>(i));
+    for (size_t i = 0; i < width_; ++i) {
+      q_.host<float>()[i] = test_value(kPlaneQ, 7, layer, 0, static_cast<int64_t>(i));
     }
+    q_.push(q_.size());
     AttentionItem item;
     item.kind = AttendKind::kChunk;
-    item.q = q_.data();
-    item.out = out.data();
+    item.q = q_.device<float>();
+    item.out = out_.device<float>();
     item.n_rows = n_rows_;
     item.first_position = sequence_.length() - n_rows_;
     item.kv = sequence_.view(layer);
     return item;
   }
-  std::vector<float> out;
+  std::vector<float> out() const {
+    out_.pull(out_.size());
+    return {out_.host<float>(), out_.host<float>() + width_};
+  }
 
  private:
   TestSequence& sequence_;
   int32_t n_rows_;
-  std::vector<float> q_;
+  size_t width_;
+  MirroredBuffer q_, out_;
 };
 
 class RunnerTest : public testing::TestWithParam<std::string> {};
@@ -144,12 +152,12 @@ TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
   backend->reserve({16, shape.n_heads * shape.head_dim, 256, 16, shape.n_heads, shape.n_kv_heads,
                     shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 16);
-  const auto alone = mixed_sequences(shape);
-  const auto together = mixed_sequences(shape);
-  TestSequence prompt(shape, method(shape, "full", ""), 256);
+  const auto alone = mixed_sequences(shape, backend->memory());
+  const auto together = mixed_sequences(shape, backend->memory());
+  TestSequence prompt(shape, method(shape, "full", ""), 256, backend->memory());
   prompt.append(50);
-  Chunk chunk_alone(prompt, 9);
-  Chunk chunk(prompt, 9);
+  Chunk chunk_alone(prompt, 9, backend->memory());
+  Chunk chunk(prompt, 9, backend->memory());
   for (int step = 0; step < 2; ++step) {
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       std::vector<AttentionItem> items;
@@ -162,11 +170,11 @@ TEST_P(RunnerTest, WhatSharesABatchDoesNotMatter) {
       }
       const AttentionItem chunk_items[] = {chunk_alone.item(layer)};
       runner.run(layer, chunk_items);
-      EXPECT_EQ(chunk.out, chunk_alone.out) << "layer " << layer;
+      EXPECT_EQ(chunk.out(), chunk_alone.out()) << "layer " << layer;
     }
     for (size_t i = 0; i < alone.size(); ++i) {
-      EXPECT_EQ(together[i]->state().rows.k, alone[i]->state().rows.k);
-      EXPECT_EQ(together[i]->state().rows.v, alone[i]->state().rows.v);
+      EXPECT_EQ(together[i]->state().rows().k, alone[i]->state().rows().k);
+      EXPECT_EQ(together[i]->state().rows().v, alone[i]->state().rows().v);
       EXPECT_EQ(together[i]->state().rows_total, alone[i]->state().rows_total);
       together[i]->append(1);
       alone[i]->append(1);
@@ -181,8 +189,8 @@ TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
   backend->reserve(
       {1, shape.n_heads * shape.head_dim, 256, 2, shape.n_heads, shape.n_kv_heads, shape.head_dim});
   AttentionRunner runner(*backend, shape.n_heads, 256, 2);
-  TestSequence sparse(shape, method(shape, "window", "budget:8"), 256);
-  TestSequence full(shape, method(shape, "full", ""), 256);
+  TestSequence sparse(shape, method(shape, "window", "budget:8"), 256, backend->memory());
+  TestSequence full(shape, method(shape, "full", ""), 256, backend->memory());
   sparse.append(70);
   full.append(70);
   AttentionItem items[] = {sparse.item(3)};
@@ -190,7 +198,7 @@ TEST_P(RunnerTest, RowsWithoutAMethodAreDenseAndNotCounted) {
   items[0].state = nullptr;
   runner.run(3, items);
   EXPECT_EQ(sparse.out(), full.run(runner, 3));
-  EXPECT_EQ(sparse.state().rows.k, 0);
+  EXPECT_EQ(sparse.state().rows().k, 0);
   EXPECT_EQ(sparse.state().rows_total, 0);
 }
 
@@ -207,13 +215,13 @@ TEST_P(RunnerTest, ASparseLayerCostsTheSameAtAnyLength) {
       TestSequence sequence(
           shape,
           method(shape, "tidal", fmt::format("full:none select:0 budget:64 scope:{}", scope)),
-          40960);
+          40960, backend->memory());
       sequence.append(length);
       sequence.run(runner, 0);
-      const RowsRead before = sequence.state().rows;
+      const RowsRead before = sequence.state().rows();
       sequence.run(runner, 1);
-      const RowsRead rows = {sequence.state().rows.k - before.k,
-                             sequence.state().rows.v - before.v};
+      const RowsRead rows = {sequence.state().rows().k - before.k,
+                             sequence.state().rows().v - before.v};
       EXPECT_EQ(rows.k, rows.v);
       if (std::string_view(scope) == "q") {
         EXPECT_LE(rows.k, kBudget * shape.n_heads) << length;

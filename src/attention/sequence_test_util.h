@@ -14,7 +14,7 @@
 #include "attention/method.h"
 #include "attention/runner.h"
 #include "kv/sequence_kv.h"
-#include "ops/factory/backend_factory.h"
+#include "testing/poison/poison_backend.h"
 
 namespace tidal::test {
 
@@ -45,14 +45,16 @@ inline float test_value(Plane plane, uint64_t seed, int32_t layer, int64_t posit
 class TestSequence {
  public:
   TestSequence(const TestShape& shape, std::shared_ptr<const AttentionMethod> method,
-               int64_t max_length)
+               int64_t max_length, Memory& memory = host_memory())
       : shape_(shape),
         method_(std::move(method)),
         pool_(std::make_shared<PagePool>(KvLayout{shape.n_layers, shape.n_kv_heads, shape.head_dim,
                                                   shape.k_dtype, shape.v_dtype},
-                                         kSequences * ((max_length + kPageRows - 1) / kPageRows))),
+                                         kSequences * pages_of(max_length), memory)),
         kv_(*pool_, max_length),
         state_(new_state(*method_)),
+        q_(heads_width() * sizeof(float), memory),
+        attended_(heads_width() * sizeof(float), memory),
         out_(heads_width()) {}
 
   // Another sequence with the same rows and what the method carries, or a new one's.
@@ -72,13 +74,24 @@ class TestSequence {
     TIDAL_CHECK(kv_.grow(n_rows));
     const int64_t width = int64_t{shape_.n_kv_heads} * shape_.head_dim;
     std::vector<float> row(static_cast<size_t>(width));
+    std::vector<float> rows;  // of a page, which lie side by side
+    const auto append_rows = [&](Plane plane, const KvPlane& to, int32_t layer, int64_t position,
+                                 int64_t end) {
+      rows.clear();
+      for (int64_t p = position; p < end; ++p) {
+        fill(plane, seed, layer, p, row);
+        rows.insert(rows.end(), row.begin(), row.end());
+      }
+      write(to.dtype, rows, kv_.view(layer).row(to, position));
+    };
     for (int32_t layer = 0; layer < shape_.n_layers; ++layer) {
       const KvView kv = kv_.view(layer);
-      for (int64_t position = first; position < first + n_rows; ++position) {
-        fill(kPlaneK, seed, layer, position, row);
-        encode_row(kv.k.dtype, row.data(), kv.k_row(position), width);
-        fill(kPlaneV, seed, layer, position, row);
-        encode_row(kv.v.dtype, row.data(), kv.v_row(position), width);
+      for (int64_t position = first; position < first + n_rows;) {
+        const int64_t page_end = (position / kPageRows + 1) * kPageRows;
+        const int64_t end = std::min(first + n_rows, page_end);
+        append_rows(kPlaneK, kv.k, layer, position, end);
+        append_rows(kPlaneV, kv.v, layer, position, end);
+        position = end;
       }
     }
   }
@@ -97,15 +110,15 @@ class TestSequence {
              const std::vector<float>& values) {
     const KvView kv = kv_.view(layer);
     const KvPlane& target = plane == kPlaneK ? kv.k : kv.v;
-    encode_row(target.dtype, values.data(), element(kv, target, position, kv_head),
-               shape_.head_dim);
+    write(target.dtype, values, element(kv, target, position, kv_head));
   }
   std::vector<float> load(Plane plane, int32_t layer, int64_t position, int32_t kv_head) const {
     const KvView kv = kv_.view(layer);
     const KvPlane& source = plane == kPlaneK ? kv.k : kv.v;
     std::vector<float> values(static_cast<size_t>(shape_.head_dim));
-    decode_row(source.dtype, element(kv, source, position, kv_head), values.data(),
-               shape_.head_dim);
+    std::vector<std::byte> bytes(dtype_row_bytes(source.dtype, shape_.head_dim));
+    pool_->memory().copy_out(bytes.data(), element(kv, source, position, kv_head), bytes.size());
+    decode_row(source.dtype, bytes.data(), values.data(), shape_.head_dim);
     return values;
   }
 
@@ -118,23 +131,29 @@ class TestSequence {
 
   // The newest row as the runner wants it; q and out belong to this sequence.
   AttentionItem item(int32_t layer) {
-    q_ = query(layer);
+    const std::vector<float> q = query(layer);
+    std::copy(q.begin(), q.end(), q_.host<float>());
+    q_.push(q_.size());
     AttentionItem item;
-    item.q = q_.data();
-    item.out = out_.data();
+    item.q = q_.device<float>();
+    item.out = attended_.device<float>();
     item.first_position = length() - 1;
     item.kv = kv_.view(layer);
     item.method = method_.get();
     item.state = &state_;
     return item;
   }
-  const std::vector<float>& out() const { return out_; }
+  const std::vector<float>& out() {
+    attended_.pull(attended_.size());
+    std::copy_n(attended_.host<float>(), out_.size(), out_.begin());
+    return out_;
+  }
 
   // Runs the newest row in one layer: [n_heads, head_dim].
   const std::vector<float>& run(AttentionRunner& runner, int32_t layer) {
     const AttentionItem items[] = {item(layer)};
     runner.run(layer, items);
-    return out_;
+    return out();
   }
   // In all layers: [n_layers] of the same.
   std::vector<std::vector<float>> run(AttentionRunner& runner) {
@@ -153,6 +172,8 @@ class TestSequence {
         pool_(other.pool_),
         kv_(other.kv_.fork()),
         state_(std::move(state)),
+        q_(other.q_.size(), pool_->memory()),
+        attended_(other.attended_.size(), pool_->memory()),
         out_(heads_width()) {}
 
   AttentionState new_state(const AttentionMethod& method) const {
@@ -162,6 +183,11 @@ class TestSequence {
   }
   size_t heads_width() const { return static_cast<size_t>(shape_.n_heads * shape_.head_dim); }
 
+  void write(DType dtype, const std::vector<float>& values, std::byte* to) {
+    std::vector<std::byte> bytes(dtype_row_bytes(dtype, std::ssize(values)));
+    encode_row(dtype, values.data(), bytes.data(), std::ssize(values));
+    pool_->memory().copy_in(to, bytes.data(), bytes.size());
+  }
   static void fill(Plane plane, uint64_t seed, int32_t layer, int64_t position,
                    std::vector<float>& row) {
     for (size_t i = 0; i < row.size(); ++i) {
@@ -179,8 +205,9 @@ class TestSequence {
   std::shared_ptr<PagePool> pool_;
   SequenceKv kv_;
   AttentionState state_;
-  std::vector<float> q_;    // [n_heads, head_dim]
-  std::vector<float> out_;  // [n_heads, head_dim]
+  MirroredBuffer q_;         // [n_heads, head_dim]
+  MirroredBuffer attended_;  // [n_heads, head_dim]
+  std::vector<float> out_;   // [n_heads, head_dim]
 };
 
 }  // namespace tidal::test

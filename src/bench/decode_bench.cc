@@ -63,7 +63,7 @@ class Bench {
         events_(events),
         vocab_size_(model->config().vocab_size),
         backend_(make_backend(options.engine.backend, thread_count(options.engine.threads))),
-        timing_(*backend_, model->weights(backend_->weight_layout(), backend_->threads())),
+        timing_(*backend_, model->weights(*backend_)),
         sequences_(model, timing_, options.engine, limits(options)) {}
 
   void run() {
@@ -159,22 +159,25 @@ class Bench {
     const int64_t width = int64_t{n} * config.attention().n_heads * config.attention().head_dim;
     if (sequences_.length() < n) return;
     // Queries without a direction of their own.
-    std::vector<float> q(static_cast<size_t>(batch * width), 1.0f);
-    std::vector<float> out(q.size());
+    const size_t bytes = static_cast<size_t>(batch * width) * sizeof(float);
+    const MirroredBuffer q(bytes, timing_.memory());
+    std::fill_n(q.host<float>(), batch * width, 1.0f);
+    q.push(bytes);
+    const Buffer out = timing_.allocate(bytes);
     std::vector<AttendItem> items(static_cast<size_t>(batch));
-    std::vector<RowsRead> rows(items.size());
+    const Buffer rows = timing_.allocate(items.size() * sizeof(RowsRead));
     const Clock::time_point start = Clock::now();
     timing_.timing(true);
     for (int32_t layer = 0; layer < config.n_layers(); ++layer) {
       for (int32_t s = 0; s < batch; ++s) {
         const auto index = static_cast<size_t>(s);
-        items[index] = {.q = q.data() + s * width,
-                        .out = out.data() + s * width,
+        items[index] = {.q = q.device<float>() + s * width,
+                        .out = out.as<float>() + s * width,
                         .n_queries = n,
                         .n_heads = config.attention().n_heads,
                         .first_position = sequences_.length() - n,
                         .kv = sequences_.cache(s, layer),
-                        .rows = &rows[index]};
+                        .rows = rows.as<RowsRead>() + s};
       }
       timing_.attend(items);
     }

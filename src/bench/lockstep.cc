@@ -96,13 +96,15 @@ bool Lockstep::fill(int64_t depth, uint64_t seed,
   const int64_t width = int64_t{config.attention().n_kv_heads} * config.attention().head_dim;
   std::mt19937_64 random(seed);
   const std::vector<float> bank = make_bank(width, random);
-  std::vector<float> k(static_cast<size_t>(kFillRows * width));
-  std::vector<float> v(k.size());
-  const auto slice = [&](std::vector<float>& out) {
+  const size_t bytes = static_cast<size_t>(kFillRows * width) * sizeof(float);
+  const MirroredBuffer k(bytes, runtime_.backend().memory());
+  const MirroredBuffer v(bytes, runtime_.backend().memory());
+  const auto slice = [&](const MirroredBuffer& out) {
     const auto start = static_cast<int64_t>(random() % (kBankRows - kFillRows)) * width;
     const float scale = 0.9f + 0.2f * static_cast<float>(random() >> 40) * 0x1p-24f;
-    std::transform(bank.begin() + start, bank.begin() + start + kFillRows * width, out.begin(),
-                   [scale](float x) { return scale * x; });
+    std::transform(bank.begin() + start, bank.begin() + start + kFillRows * width,
+                   out.host<float>(), [scale](float x) { return scale * x; });
+    out.push(bytes);
   };
   const int64_t total = std::ssize(caches_) * std::max<int64_t>(0, depth - length());
   int64_t done = 0;
@@ -115,7 +117,7 @@ bool Lockstep::fill(int64_t depth, uint64_t seed,
       for (int32_t layer = 0; layer < config.n_layers(); ++layer) {
         slice(k);
         slice(v);
-        const AppendItem item{k.data(), v.data(), n, first, kv.view(layer)};
+        const AppendItem item{k.device<float>(), v.device<float>(), n, first, kv.view(layer)};
         runtime_.backend().append({&item, 1});
       }
       done += n;

@@ -73,12 +73,14 @@ double row_bytes(const KvPlane& plane, const KvView& kv) {
 
 // Cache bytes that the counters of these items have seen. Items: AttendItem, ScoreItem
 template <typename Item>
-double cache_bytes(std::span<const Item> items) {
+double cache_bytes(Memory& memory, std::span<const Item> items) {
   double bytes = 0;
   for (const Item& item : items) {
     if (item.rows == nullptr) continue;
-    bytes += static_cast<double>(item.rows->k) * row_bytes(item.kv.k, item.kv) +
-             static_cast<double>(item.rows->v) * row_bytes(item.kv.v, item.kv);
+    RowsRead rows;
+    memory.copy_out(&rows, item.rows, sizeof(rows));
+    bytes += static_cast<double>(rows.k) * row_bytes(item.kv.k, item.kv) +
+             static_cast<double>(rows.v) * row_bytes(item.kv.v, item.kv);
   }
   return bytes;
 }
@@ -129,9 +131,9 @@ template <typename Item, typename Call>
 void TimingBackend::timed_rows(std::string_view name, std::span<const Item> items,
                                const Call& call) {
   if (!on_) return call();
-  const double before = cache_bytes(items);
+  const double before = cache_bytes(memory(), items);
   timed(name, 0, call);
-  entry(name).bytes += cache_bytes(items) - before;
+  entry(name).bytes += cache_bytes(memory(), items) - before;
 }
 
 void TimingBackend::embed(const Weight& table, std::span<const int32_t> ids, float* out) {

@@ -7,8 +7,9 @@
 #include <string>
 
 #include "bench/lockstep.h"
-#include "ops/cpu/cpu_backend.h"
+#include "ops/factory/backend_factory.h"
 #include "testing/paths.h"
+#include "testing/poison/poison_backend.h"  // the suite runs on it too
 
 namespace tidal::test {
 namespace {
@@ -44,8 +45,8 @@ class TimingBackendTest : public testing::Test {
   }
 
   std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
-  std::unique_ptr<Backend> inner_ = make_cpu_backend(2);
-  TimingBackend timing_{*inner_, model_->weights(inner_->weight_layout(), 1)};
+  std::unique_ptr<Backend> inner_ = make_backend("cpu", 2);
+  TimingBackend timing_{*inner_, model_->weights(*inner_)};
   RowsRead rows_;
 };
 

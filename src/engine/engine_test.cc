@@ -15,6 +15,7 @@
 #include "engine/engine_model.h"
 #include "files/gguf.h"
 #include "testing/paths.h"
+#include "testing/poison/poison_backend.h"  // the suite runs on it too
 #include "testing/temp_folder.h"
 
 namespace tidal::test {

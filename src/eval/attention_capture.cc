@@ -30,7 +30,12 @@ AttentionCapture::AttentionCapture(Backend& backend, const AttentionShape& shape
       options_(options),
       positions_(std::move(positions)),
       sink_(std::move(sink)),
-      n_lists_(list_count(options.scope, shape.n_heads, shape.n_kv_heads)) {
+      n_lists_(list_count(options.scope, shape.n_heads, shape.n_kv_heads)),
+      scores_(positions_.empty()
+                  ? 0
+                  : static_cast<size_t>(shape.n_heads * (positions_.back() + 1)) * sizeof(float),
+              backend.memory()),
+      output_(static_cast<size_t>(shape.n_heads * shape.head_dim)) {
   TIDAL_CHECK(std::is_sorted(positions_.begin(), positions_.end()));
   TIDAL_CHECK(options.budget >= options.sinks + std::max<int64_t>(options.recent, 1));
 }
@@ -49,17 +54,37 @@ void AttentionCapture::make_room(const AttentionItem& item) {
   first_sample_ = begin - positions_.begin();
   n_samples_ = end - begin;
   const int64_t n_selections = n_samples_ * shape_.n_layers;
-  rows_.resize(static_cast<size_t>(n_selections * n_lists_ * options_.budget));
-  counts_.assign(static_cast<size_t>(n_selections * n_lists_), 0);
-  selections_.resize(static_cast<size_t>(n_selections));
-  for (int64_t i = 0; i < n_selections; ++i) {
-    selections_[static_cast<size_t>(i)] = {
-        .n_lists = n_lists_,
-        .capacity = options_.budget,
-        .positions = rows_.data() + i * n_lists_ * options_.budget,
-        .counts = counts_.data() + i * n_lists_,
-    };
-  }
+  const int64_t n_lists = n_selections * n_lists_;
+  rows_ = {static_cast<size_t>(n_lists * options_.budget) * sizeof(int32_t), backend_.memory()};
+  counts_ = {static_cast<size_t>(n_lists) * sizeof(int64_t), backend_.memory()};
+  picks_.assign(static_cast<size_t>(n_selections), {});
+}
+
+// Of the scores at hand, as the host sees what was picked.
+Selection AttentionCapture::pick(int32_t layer, int64_t sample) {
+  const int64_t first_list = ((sample - first_sample_) * shape_.n_layers + layer) * n_lists_;
+  const auto place = [&](int32_t* rows, int64_t* counts) {
+    return Selection{.n_lists = n_lists_,
+                     .capacity = options_.budget,
+                     .positions = rows + first_list * options_.budget,
+                     .counts = counts + first_list};
+  };
+  Selection picks = place(rows_.device<int32_t>(), counts_.device<int64_t>());
+  TopKItem top_k;
+  top_k.scores = scores_.device<float>();
+  top_k.n_heads = shape_.n_heads;
+  top_k.n_kv_heads = shape_.n_kv_heads;
+  top_k.n_candidates = top_k.n_rows = positions_[static_cast<size_t>(sample)] + 1;
+  top_k.scope = options_.scope;
+  top_k.pooling = options_.pooling;
+  top_k.budget = options_.budget;
+  top_k.sinks = options_.sinks;
+  top_k.recent = options_.recent;
+  top_k.selection = &picks;
+  backend_.top_k({&top_k, 1});
+  rows_.pull(rows_.size());
+  counts_.pull(counts_.size());
+  return place(rows_.host<int32_t>(), counts_.host<int64_t>());
 }
 
 void AttentionCapture::capture(int32_t layer, const AttentionItem& item, int64_t sample) {
@@ -68,39 +93,32 @@ void AttentionCapture::capture(int32_t layer, const AttentionItem& item, int64_t
   const int64_t width = int64_t{shape_.n_heads} * shape_.head_dim;
   const auto n_rows = static_cast<size_t>(position + 1);
   const auto n_heads = static_cast<size_t>(shape_.n_heads);
-  scores_.resize(n_heads * n_rows);
   probability_.resize(n_heads * n_rows);
 
   KvView kv = item.kv;
   kv.length = position + 1;
-  const ScoreItem score = {item.q + row * width, shape_.n_heads, kv, scores_.data(), nullptr};
+  const ScoreItem score = {item.q + row * width, shape_.n_heads, kv, scores_.device<float>(),
+                           nullptr};
   backend_.score({&score, 1});
+  scores_.pull(n_heads * n_rows * sizeof(float));
+  const std::span<const float> scores(scores_.host<float>(), n_heads * n_rows);
   for (size_t head = 0; head < n_heads; ++head) {
-    softmax(std::span(scores_).subspan(head * n_rows, n_rows),
+    softmax(scores.subspan(head * n_rows, n_rows),
             std::span(probability_).subspan(head * n_rows, n_rows));
   }
   const int64_t first = (sample - first_sample_) * shape_.n_layers;
-  TopKItem top_k;
-  top_k.scores = scores_.data();
-  top_k.n_heads = shape_.n_heads;
-  top_k.n_kv_heads = shape_.n_kv_heads;
-  top_k.n_candidates = top_k.n_rows = position + 1;
-  top_k.scope = options_.scope;
-  top_k.pooling = options_.pooling;
-  top_k.budget = options_.budget;
-  top_k.sinks = options_.sinks;
-  top_k.recent = options_.recent;
-  top_k.selection = &selections_[static_cast<size_t>(first + layer)];
-  backend_.top_k({&top_k, 1});
+  picks_[static_cast<size_t>(first + layer)] = pick(layer, sample);
+  backend_.memory().copy_out(output_.data(), item.out + row * width,
+                             output_.size() * sizeof(float));
 
   sink_({.layer = layer,
          .sample = sample,
          .position = position,
-         .scores = scores_,
+         .scores = scores,
          .probability = probability_,
-         .output = {item.out + row * width, static_cast<size_t>(width)},
-         .picks = std::span(selections_)
-                      .subspan(static_cast<size_t>(first), static_cast<size_t>(layer) + 1)});
+         .output = output_,
+         .picks = std::span(picks_).subspan(static_cast<size_t>(first),
+                                            static_cast<size_t>(layer) + 1)});
 }
 
 std::vector<int64_t> sample_positions(int64_t first, int64_t last, int64_t count) {

@@ -54,6 +54,7 @@ class AttentionCapture : public AttentionObserver {
 
  private:
   void make_room(const AttentionItem& item);
+  Selection pick(int32_t layer, int64_t sample);
   void capture(int32_t layer, const AttentionItem& item, int64_t sample);
 
   Backend& backend_;
@@ -62,13 +63,14 @@ class AttentionCapture : public AttentionObserver {
   std::vector<int64_t> positions_;
   Sink sink_;
   int32_t n_lists_;
-  int64_t first_sample_ = 0;           // of the chunk at hand
-  int64_t n_samples_ = 0;              // in it
-  std::vector<int32_t> rows_;          // [n_samples, n_layers, n_lists, budget]
-  std::vector<int64_t> counts_;        // [n_samples, n_layers, n_lists]
-  std::vector<Selection> selections_;  // [n_samples, n_layers]
-  std::vector<float> scores_;          // [n_heads, position + 1]
-  std::vector<float> probability_;     // [n_heads, position + 1]
+  int64_t first_sample_ = 0;        // of the chunk at hand
+  int64_t n_samples_ = 0;           // in it
+  MirroredBuffer rows_;             // [n_samples, n_layers, n_lists, budget] int32
+  MirroredBuffer counts_;           // [n_samples, n_layers, n_lists] int64
+  std::vector<Selection> picks_;    // [n_samples, n_layers] as the host sees them
+  MirroredBuffer scores_;           // [n_heads, position + 1] of the last sampled position
+  std::vector<float> probability_;  // [n_heads, position + 1]
+  std::vector<float> output_;       // [n_heads, head_dim]
 };
 
 // `count` positions of [first, last), ascending and spread evenly: one in the middle of each of

@@ -11,6 +11,7 @@
 
 #include "runtime/session.h"
 #include "testing/paths.h"
+#include "testing/poison/poison_backend.h"  // the suite runs on it too
 
 namespace tidal::test {
 namespace {

@@ -1,7 +1,6 @@
 #include "kv/page_pool.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "base/check.h"
@@ -28,7 +27,8 @@ void check_cache_type(DType type, int32_t head_dim, const char* plane) {
 
 }  // namespace
 
-PagePool::PagePool(const KvLayout& layout, int64_t n_pages) : layout_(layout), n_pages_(n_pages) {
+PagePool::PagePool(const KvLayout& layout, int64_t n_pages, Memory& memory)
+    : layout_(layout), n_pages_(n_pages) {
   check_cache_type(layout.k_dtype, layout.head_dim, "K");
   check_cache_type(layout.v_dtype, layout.head_dim, "V");
   TIDAL_CHECK(layout.n_layers > 0 && layout.n_kv_heads > 0 && layout.head_dim > 0);
@@ -44,7 +44,7 @@ PagePool::PagePool(const KvLayout& layout, int64_t n_pages) : layout_(layout), n
                 "a KV cache of {} pages of {} rows is beyond this machine, lower `context_size`",
                 n_pages, kPageRows);
   }
-  memory_ = Buffer(bytes);
+  memory_ = Buffer(bytes, memory);
   references_.assign(static_cast<size_t>(n_pages), 0);
   free_.reserve(static_cast<size_t>(n_pages));
   // Handed out from the back: a lone sequence gets ascending, adjacent pages.
@@ -84,9 +84,9 @@ bool PagePool::is_shared(int32_t page) const {
 void PagePool::copy_rows(int32_t from, int32_t to, int64_t n_rows) {
   TIDAL_CHECK(n_rows >= 0 && n_rows <= kPageRows);
   const auto copy = [&](const KvPlane& plane) {
-    std::memcpy(plane.base + static_cast<size_t>(to) * plane.page_bytes,
-                plane.base + static_cast<size_t>(from) * plane.page_bytes,
-                static_cast<size_t>(n_rows) * plane.row_bytes);
+    memory().copy(plane.base + static_cast<size_t>(to) * plane.page_bytes,
+                  plane.base + static_cast<size_t>(from) * plane.page_bytes,
+                  static_cast<size_t>(n_rows) * plane.row_bytes);
   };
   for (int32_t layer = 0; layer < layout_.n_layers; ++layer) {
     const KvView view = layer_view(layer);
@@ -113,7 +113,7 @@ std::shared_ptr<PageSummaries> PagePool::summaries(const SummarySpec& spec) {
     return is_idle(kept) && idle-- > static_cast<int64_t>(kIdleSummaries);
   });
   summaries_.push_back(std::make_shared<PageSummaries>(
-      spec, layout_.n_layers, int64_t{layout_.n_kv_heads} * layout_.head_dim, n_pages_));
+      spec, layout_.n_layers, int64_t{layout_.n_kv_heads} * layout_.head_dim, n_pages_, memory()));
   return summaries_.back();
 }
 

@@ -28,7 +28,9 @@ class PagePool {
   // Room for n_pages pages. Throws Error(kUnsupported) for a cache type other than f16, bf16, f32
   // and q8_0, or q8_0 with heads that are no multiple of 32,
   // Error(kExhausted) when the memory cannot be had.
-  PagePool(const KvLayout& layout, int64_t n_pages);
+  PagePool(const KvLayout& layout, int64_t n_pages, Memory& memory = host_memory());
+
+  Memory& memory() const { return memory_.memory(); }
 
   const KvLayout& layout() const { return layout_; }
   int64_t n_pages() const { return n_pages_; }

@@ -9,7 +9,7 @@
 namespace tidal {
 
 PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t width,
-                             int64_t n_pages)
+                             int64_t n_pages, Memory& memory)
     : spec_(spec), n_layers_(n_layers), summary_floats_(static_cast<size_t>(2 * width)) {
   TIDAL_CHECK(spec.block_rows > 0 && spec.skip_rows >= 0 && n_layers > 0 && width > 0);
   const int32_t per_page = (kPageRows - 1) / spec.block_rows + 1;
@@ -26,7 +26,7 @@ PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t 
                 "summaries of a KV cache of {} pages are beyond this machine, lower `context_size`",
                 n_pages);
   }
-  memory_ = Buffer(bytes);
+  memory_ = Buffer(bytes, memory);
   slots_.assign(static_cast<size_t>(n_pages), -1);
   rows_.assign(static_cast<size_t>(n_pages * n_layers), 0);
   free_slots_.reserve(static_cast<size_t>(n_pages));
@@ -94,9 +94,9 @@ void PageSummaries::copy(int32_t from, int32_t to, int64_t n_rows) {
   take_slot(to);
   for (int32_t layer = 0; layer < n_layers_; ++layer) {
     float* base = view(layer, nullptr, 0).base;
-    std::copy_n(base + static_cast<size_t>(slots_[static_cast<size_t>(from)]) * slot_stride_,
-                slot_floats_,
-                base + static_cast<size_t>(slots_[static_cast<size_t>(to)]) * slot_stride_);
+    memory().copy(base + static_cast<size_t>(slots_[static_cast<size_t>(to)]) * slot_stride_,
+                  base + static_cast<size_t>(slots_[static_cast<size_t>(from)]) * slot_stride_,
+                  slot_floats_ * sizeof(float));
   }
 }
 

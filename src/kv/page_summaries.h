@@ -32,9 +32,11 @@ struct SummarySpec {
 class PageSummaries {
  public:
   // width: n_kv_heads * head_dim. Throws Error(kExhausted) when the memory cannot be had.
-  PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t width, int64_t n_pages);
+  PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t width, int64_t n_pages,
+                Memory& memory);
 
   const SummarySpec& spec() const { return spec_; }
+  Memory& memory() const { return memory_.memory(); }
   int32_t n_layers() const { return n_layers_; }
   size_t summary_floats() const { return summary_floats_; }
 

@@ -1,6 +1,5 @@
 #include "kv/sequence_summaries.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -12,7 +11,8 @@ SequenceSummaries::SequenceSummaries(PagePool& pool, const SummarySpec& spec)
 
 SequenceSummaries::SequenceSummaries(std::shared_ptr<PageSummaries> whole)
     : whole_(std::move(whole)),
-      open_(static_cast<size_t>(whole_->n_layers()) * whole_->summary_floats() * sizeof(float)),
+      open_(static_cast<size_t>(whole_->n_layers()) * whole_->summary_floats() * sizeof(float),
+            whole_->memory()),
       done_(static_cast<size_t>(whole_->n_layers())) {}
 
 void SequenceSummaries::truncate(int64_t length) {
@@ -25,7 +25,7 @@ void SequenceSummaries::truncate(int64_t length) {
 
 SequenceSummaries SequenceSummaries::clone() const {
   SequenceSummaries copy(whole_);
-  std::memcpy(copy.open_.data(), open_.data(), open_.size());
+  copy.open_ = open_.clone();
   copy.done_ = done_;
   return copy;
 }

@@ -49,7 +49,7 @@ std::vector<CaseResult> run_cases(const std::string& name, const std::string& pa
     }
     results.push_back({one.plan, distance(fixture, one.rows, rows),
                        distance(fixture, fixture.cases[0].rows, rows),
-                       static_cast<double>(state.rows.k + state.rows.v) /
+                       static_cast<double>(state.rows().k + state.rows().v) /
                            static_cast<double>(2 * state.rows_total)});
   }
   return results;

@@ -40,12 +40,19 @@ int64_t logit_rows(const BatchSequence& sequence) {
   return 0;
 }
 
+StepShape step_shape(const Batch& batch) {
+  const auto decodes = [](const BatchSequence& s) { return s.kind == AttendKind::kStep; };
+  return {.n_rows = std::ssize(batch.tokens),
+          .n_sequences = static_cast<int32_t>(batch.sequences.size()),
+          .decode = std::ranges::all_of(batch.sequences, decodes)};
+}
+
 }  // namespace
 
 Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const DecoderLimits& limits)
     : model_(std::move(model)),
       backend_(backend),
-      weights_(model_->weights(backend.weight_layout(), backend.threads())),
+      weights_(model_->weights(backend)),
       limits_(limits),
       rope_table_(model_->config().rope, model_->config().attention().head_dim),
       attention_(backend, model_->config().attention().n_heads, limits.max_context,
@@ -54,8 +61,11 @@ Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const Dec
   const AttentionConfig& attention = c.attention();
   if (limits_.max_logit_rows == 0) limits_.max_logit_rows = limits_.max_sequences;
   backend_.reserve(backend_limits(c, limits_));
+  const auto bytes = [](int64_t rows, int64_t width) {
+    return static_cast<size_t>(rows * width) * sizeof(float);
+  };
   const auto floats = [&](int64_t rows, int64_t width) {
-    return backend_.allocate(static_cast<size_t>(rows * width) * sizeof(float));
+    return backend_.allocate(bytes(rows, width));
   };
   const int64_t rows = limits_.max_rows;
   x_ = floats(rows, c.d_model);
@@ -66,8 +76,8 @@ Decoder::Decoder(std::shared_ptr<const Model> model, Backend& backend, const Dec
   attended_ = floats(rows, attention.q_size());
   gate_ = floats(rows, widest_feed_forward(c));
   up_ = floats(rows, widest_feed_forward(c));
-  cos_sin_ = floats(rows, attention.head_dim);
-  logits_ = floats(limits_.max_logit_rows, c.vocab_size);
+  cos_sin_ = {bytes(rows, attention.head_dim), backend_.memory()};
+  logits_ = {bytes(limits_.max_logit_rows, c.vocab_size), backend_.memory()};
   append_.reserve(static_cast<size_t>(limits_.max_sequences));
   items_.reserve(static_cast<size_t>(limits_.max_sequences));
 }
@@ -90,6 +100,7 @@ std::span<const float> Decoder::forward(const Batch& batch) {
   float* const x = x_.as<float>();            // [n, d_model]
   float* const normed = normed_.as<float>();  // [n, d_model]
 
+  backend_.begin_step(step_shape(batch));
   backend_.embed(weights_.embedding, batch.tokens, x);
   fill_rope(batch);
   for (int32_t l = 0; l < c.n_layers(); ++l) {
@@ -120,8 +131,8 @@ void Decoder::add_attention(int32_t l, const Batch& batch) {
     backend_.rms_norm(q, layer.q_norm.data(), n * a.n_heads, a.head_dim, c.rms_epsilon, q);
     backend_.rms_norm(k, layer.k_norm.data(), n * a.n_kv_heads, a.head_dim, c.rms_epsilon, k);
   }
-  backend_.rope(q, n, a.n_heads, a.head_dim, cos_sin_.as<float>(), c.rope.pairing);
-  backend_.rope(k, n, a.n_kv_heads, a.head_dim, cos_sin_.as<float>(), c.rope.pairing);
+  backend_.rope(q, n, a.n_heads, a.head_dim, cos_sin_.device<float>(), c.rope.pairing);
+  backend_.rope(k, n, a.n_kv_heads, a.head_dim, cos_sin_.device<float>(), c.rope.pairing);
 
   point_at_layer(l, batch);
   backend_.append(append_);
@@ -166,13 +177,14 @@ void Decoder::check_fits(const Batch& batch) const {
 }
 
 void Decoder::fill_rope(const Batch& batch) {
-  float* out = cos_sin_.as<float>();
+  float* out = cos_sin_.host<float>();
   for (const BatchSequence& sequence : batch.sequences) {
     for (int32_t i = 0; i < sequence.n_rows; ++i) {
       rope_table_.fill(sequence.first_position + i, out);
       out += model_->config().attention().head_dim;
     }
   }
+  cos_sin_.push(static_cast<size_t>(out - cos_sin_.host<float>()) * sizeof(float));
 }
 
 // The rows of each sequence and its cache in this layer, for append and attention.
@@ -212,9 +224,11 @@ std::span<const float> Decoder::logits(const Batch& batch) {
                       wanted, c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
     n += wanted;
   }
-  const Linear output[] = {{&weights_.output, nullptr, logits_.as<float>()}};
+  const Linear output[] = {{&weights_.output, nullptr, logits_.device<float>()}};
   if (n > 0) backend_.matmul(normed_.as<float>(), n, output);
-  return {logits_.as<float>(), static_cast<size_t>(n * c.vocab_size)};
+  const auto n_logits = static_cast<size_t>(n * c.vocab_size);
+  backend_.fetch(logits_, n_logits * sizeof(float));
+  return {logits_.host<float>(), n_logits};
 }
 
 }  // namespace tidal

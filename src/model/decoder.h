@@ -85,20 +85,20 @@ class Decoder {
 
   std::shared_ptr<const Model> model_;
   Backend& backend_;
-  const ModelWeights& weights_;  // model_'s, in the back end's layout
+  const ModelWeights& weights_;  // model_'s, as the back end reads them
   DecoderLimits limits_;
   RopeTable rope_table_;
   AttentionRunner attention_;
-  Buffer x_;         // [max_rows, d_model] residual stream
-  Buffer normed_;    // [max_rows, d_model]
-  Buffer q_;         // [max_rows, n_heads, head_dim]
-  Buffer k_;         // [max_rows, n_kv_heads, head_dim]
-  Buffer v_;         // [max_rows, n_kv_heads, head_dim]
-  Buffer attended_;  // [max_rows, n_heads, head_dim]
-  Buffer gate_;      // [max_rows, widest d_ff]
-  Buffer up_;        // [max_rows, widest d_ff]
-  Buffer cos_sin_;   // [max_rows, 2, head_dim / 2]
-  Buffer logits_;    // [max_logit_rows, vocab_size]
+  Buffer x_;                // [max_rows, d_model] residual stream
+  Buffer normed_;           // [max_rows, d_model]
+  Buffer q_;                // [max_rows, n_heads, head_dim]
+  Buffer k_;                // [max_rows, n_kv_heads, head_dim]
+  Buffer v_;                // [max_rows, n_kv_heads, head_dim]
+  Buffer attended_;         // [max_rows, n_heads, head_dim]
+  Buffer gate_;             // [max_rows, widest d_ff]
+  Buffer up_;               // [max_rows, widest d_ff]
+  MirroredBuffer cos_sin_;  // [max_rows, 2, head_dim / 2]
+  MirroredBuffer logits_;   // [max_logit_rows, vocab_size]
   std::vector<AppendItem> append_;
   std::vector<AttentionItem> items_;
   AttentionObserver* observer_ = nullptr;

@@ -5,14 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
+#include <cstdint>
 #include <string_view>
 
 #include "attention/registry.h"
 #include "model/model_test_util.h"
-#include "ops/cpu/cpu_backend.h"
-#include "ops/reference/reference_backend.h"
 #include "testing/allocations/allocation_counter.h"
+#include "testing/poison/poison_backend.h"
 
 namespace tidal::test {
 namespace {
@@ -33,7 +33,7 @@ std::shared_ptr<const Model> load(std::string_view name) {
 class DecoderTest : public testing::TestWithParam<Setting> {
  protected:
   DecoderTest()
-      : backend_(GetParam().backend == "cpu" ? make_cpu_backend(2) : make_reference_backend()),
+      : backend_(make_backend(GetParam().backend, 2)),
         model_(load(GetParam().model)),
         decoder_(model_, *backend_, GetParam().cache_type, kContext, 256, 3) {}
 
@@ -213,16 +213,22 @@ TEST_P(DecoderTest, ASparseLayerReadsThePickedRowsAndNoOthers) {
   std::vector<bool> picked(91);
   const LayerStep source = sparse->plan_layer(kSource, 91, sparse_state);
   const Selection& picks = std::get<ReadAllAndPick>(source.read).pick.picks;
+  std::vector<int64_t> counts(static_cast<size_t>(picks.n_lists));
+  std::vector<int32_t> rows(static_cast<size_t>(picks.n_lists * picks.capacity));
+  backend_->memory().copy_out(counts.data(), picks.counts, counts.size() * sizeof(int64_t));
+  backend_->memory().copy_out(rows.data(), picks.positions, rows.size() * sizeof(int32_t));
+  const Selection on_host{picks.n_lists, picks.capacity, rows.data(), counts.data()};
   for (int32_t list = 0; list < picks.n_lists; ++list) {
-    for (const int32_t row : picks.list(list)) picked[static_cast<size_t>(row)] = true;
+    for (const int32_t row : on_host.list(list)) picked[static_cast<size_t>(row)] = true;
   }
   const auto spoil = [&](bool which) {
     int64_t n = 0;
     for (int64_t row = 0; row < 90; ++row) {
       if (picked[static_cast<size_t>(row)] != which) continue;
       const KvView view = kv.view(kSparse);
-      std::memset(view.k_row(row), 0xff, view.k.row_bytes);  // NaN, or codes of -1
-      std::memset(view.v_row(row), 0xff, view.v.row_bytes);
+      const std::vector<uint8_t> bad(std::max(view.k.row_bytes, view.v.row_bytes), 0xff);
+      kv.pool().memory().copy_in(view.k_row(row), bad.data(), view.k.row_bytes);  // NaN, or -1
+      kv.pool().memory().copy_in(view.v_row(row), bad.data(), view.v.row_bytes);
       ++n;
     }
     return n;
@@ -314,6 +320,7 @@ TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
 INSTANTIATE_TEST_SUITE_P(Settings, DecoderTest,
                          testing::Values(Setting{"reference", "deep", DType::kF32},
                                          Setting{"reference", "deep", DType::kBF16},
+                                         Setting{"poison", "deep", DType::kF16},
                                          Setting{"cpu", "deep", DType::kF32},
                                          Setting{"cpu", "deep", DType::kF16},
                                          Setting{"cpu", "deep", DType::kBF16},

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "model/gguf_config.h"
 #include "model/hf_config.h"
-#include "model/reorder.h"
+#include "model/prepared_weights.h"
 #include "model/weight_loader.h"
 
 namespace tidal {
@@ -35,23 +35,26 @@ std::optional<std::string> hf_folder_of(const std::string& path) {
 Model::Model() = default;
 Model::~Model() = default;
 
-const ModelWeights& Model::weights(WeightLayout layout, int n_threads) const {
-  if (layout == layout_) return weights_;
-  const std::lock_guard lock(reordered_mutex_);
-  if (reordered_ == nullptr) {
-    const bool in_file = gguf_.has_value() || safetensors_.has_value();
-    reordered_ = std::make_unique<ReorderedWeights>(reorder(weights_, layout, n_threads, in_file));
+const ModelWeights& Model::weights(Backend& backend) const {
+  const Memory& memory = backend.memory();
+  const WeightLayout layout = backend.weight_layout();
+  if (memory.host_addressable() && layout == layout_) return weights_;
+  const std::lock_guard lock(prepared_mutex_);
+  for (const Prepared& prepared : prepared_) {
+    if (prepared.memory == &memory && prepared.layout == layout) return prepared.weights->weights;
   }
-  return reordered_->weights;
+  const bool in_file = gguf_.has_value() || safetensors_.has_value();
+  auto made = std::make_unique<const PreparedWeights>(prepare(weights_, backend, in_file));
+  return prepared_.emplace_back(Prepared{&memory, layout, std::move(made)}).weights->weights;
 }
 
 size_t Model::reordered_bytes(WeightLayout layout) const {
-  return layout == layout_ ? 0 : tidal::reordered_bytes(weights_, layout);
+  return layout == layout_ ? 0 : prepared_bytes(weights_, layout, host_memory());
 }
 
 size_t Model::memory_bytes(WeightLayout layout) const {
   if (layout == WeightLayout::kRows) return weight_bytes_;
-  return tidal::reordered_bytes(weights_, layout) + weights_.embedding.bytes() +
+  return prepared_bytes(weights_, layout, host_memory()) + weights_.embedding.bytes() +
          vector_bytes(weights_);
 }
 

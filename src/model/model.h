@@ -2,8 +2,8 @@
 //
 // Owns the mapped files its weights point into. Shared by decoders, on any thread, and nothing that
 // they see changes. Matrices stay in the file's type. They lie where the file has them, perhaps
-// unaligned, until a decoder asks for them in the layout its back end reads: then they are copied,
-// once for all decoders, and the memory of the file's pages is released.
+// unaligned, until a decoder asks for them where its back end reads them and in its layout: then
+// they are copied, once for all decoders, and the memory of the file's pages is released.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,9 @@
 
 namespace tidal {
 
-struct ReorderedWeights;
+class Backend;
+class Memory;
+struct PreparedWeights;
 
 // The Hugging Face folder that a path names, itself or by a safetensors file (or index) in it;
 // nullopt for a GGUF file.
@@ -43,9 +45,11 @@ class Model {
   const Config& config() const { return config_; }
   // As loaded: in rows, or random weights in their layout.
   const ModelWeights& weights() const { return weights_; }
-  // In a back end's layout; the first call that needs a copy makes it, on n_threads threads.
-  const ModelWeights& weights(WeightLayout layout, int n_threads) const;
-  // The bytes of that copy, 0 where none is needed, and what all weights take in memory with it.
+  // As a back end reads them; the first call that needs a copy makes it. Those that the model keeps
+  // are shared by all back ends of the same memory and layout.
+  const ModelWeights& weights(Backend& backend) const;
+  // In the host's memory: the bytes of that copy, 0 where none is needed, and what all weights take
+  // with it.
   size_t reordered_bytes(WeightLayout layout) const;
   size_t memory_bytes(WeightLayout layout) const;
   size_t weight_bytes() const { return weight_bytes_; }            // all tensors
@@ -77,8 +81,14 @@ class Model {
   std::string hf_folder_;
   std::vector<Buffer> converted_;  // norms and biases as float; random weights
   WeightLayout layout_ = WeightLayout::kRows;
-  mutable std::mutex reordered_mutex_;
-  mutable std::unique_ptr<const ReorderedWeights> reordered_;  // to the layout that is not layout_
+
+  struct Prepared {
+    const Memory* memory;
+    WeightLayout layout;
+    std::unique_ptr<const PreparedWeights> weights;
+  };
+  mutable std::mutex prepared_mutex_;
+  mutable std::vector<Prepared> prepared_;
 };
 
 }  // namespace tidal

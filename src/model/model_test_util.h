@@ -67,7 +67,7 @@ class TestDecoder {
                   .max_context = max_context,
                   .max_logit_rows = max_rows}),
         pool_(decoder_.kv_layout(cache_type, cache_type),
-              max_sequences * (max_context / kPageRows + 2)) {}
+              max_sequences * (max_context / kPageRows + 2), backend.memory()) {}
 
   Decoder& decoder() { return decoder_; }
   PagePool& pool() { return pool_; }

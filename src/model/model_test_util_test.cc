@@ -127,8 +127,13 @@ std::vector<float> cache_rows(const SequenceKv& kv, int32_t layer, int64_t first
   std::vector<float> rows(static_cast<size_t>((last - first) * 2 * width));
   float* out = rows.data();
   for (int64_t position = first; position < last; ++position, out += 2 * width) {
-    decode_row(view.k.dtype, view.k_row(position), out, width);
-    decode_row(view.v.dtype, view.v_row(position), out + width, width);
+    const auto read = [&](const KvPlane& plane, float* to) {
+      std::vector<std::byte> row(plane.row_bytes);
+      kv.pool().memory().copy_out(row.data(), view.row(plane, position), row.size());
+      decode_row(plane.dtype, row.data(), to, width);
+    };
+    read(view.k, out);
+    read(view.v, out + width);
   }
   return rows;
 }

@@ -1,9 +1,11 @@
 // Backend: the coarse operations a decoder is made of. One object per engine and device.
 //
-// Activations are float32 in memory of allocate(); weights stay in their file's type, in the layout
-// that the back end asks for. Shapes stand beside every pointer, row-major, innermost last.
-// Operations run in call order; one caller at a time. Once reserve() has seen the largest shapes,
-// no operation allocates.
+// Activations are float32; weights stay in their file's type, in the layout that the back end asks
+// for. Shapes stand beside every pointer, row-major, innermost last. What operations read and write
+// lies in memory(), which the host may not be able to touch; arrays of items, token ids, page
+// tables, slots of summaries and head maps are the host's, and may change when a call returns.
+// Operations and the calls of memory() take effect in call order; one caller at a time. Once
+// reserve() has seen the largest shapes, no operation allocates.
 //
 // Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
 // rows or items of the call, nor on the number of threads. Reductions are split by position.
@@ -162,16 +164,32 @@ struct BackendLimits {
   int32_t head_dim = 64;
 };
 
+// What a step consists of: a back end may repeat what it did for the like.
+struct StepShape {
+  int64_t n_rows = 0;
+  int32_t n_sequences = 0;
+  bool decode = false;  // every sequence decodes; else some read their prompts
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual std::string_view name() const = 0;
   virtual int threads() const = 0;
-  virtual Buffer allocate(size_t bytes) { return Buffer(bytes); }
+  virtual Memory& memory() { return host_memory(); }
+  Buffer allocate(size_t bytes) { return Buffer(bytes, memory()); }
   virtual void reserve(const BackendLimits& limits) = 0;
   // Of the weights that matmul takes; embed takes rows.
   virtual WeightLayout weight_layout() const = 0;
+  // Brings a matrix, of either layout in the host's memory, to `to`, which is in memory(): the
+  // stored_bytes() that it has in weight_layout().
+  virtual void prepare(const Weight& weight, std::byte* to) = 0;
+
+  // The operations from begin_step() to fetch() are one step, and may run as late as in fetch(),
+  // which has the first `bytes` of the results on the host when it returns.
+  virtual void begin_step(const StepShape& /*shape*/) {}
+  virtual void fetch(const MirroredBuffer& results, size_t bytes) { results.pull(bytes); }
 
   // out[i] = table row ids[i], as floats. out: [ids.size(), table.cols]
   virtual void embed(const Weight& table, std::span<const int32_t> ids, float* out) = 0;

@@ -17,7 +17,9 @@
 
 #include "ops/backend.h"
 #include "ops/factory/backend_factory.h"
+#include "ops/staging_test_util.h"
 #include "tensor/panels.h"
+#include "testing/poison/poison_backend.h"
 
 namespace tidal::test {
 
@@ -44,7 +46,8 @@ class BackendTest : public testing::TestWithParam<std::string> {
   static std::unique_ptr<Backend> make(const BackendLimits& limits, int n_threads = 1) {
     std::unique_ptr<Backend> backend = make_backend(GetParam(), n_threads);
     backend->reserve(limits);
-    return backend;
+    if (backend->memory().host_addressable()) return backend;
+    return std::make_unique<StagingBackend>(std::move(backend));
   }
 };
 

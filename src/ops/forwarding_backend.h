@@ -12,9 +12,12 @@ class ForwardingBackend : public Backend {
 
   std::string_view name() const override { return inner_.name(); }
   int threads() const override { return inner_.threads(); }
-  Buffer allocate(size_t bytes) override { return inner_.allocate(bytes); }
+  Memory& memory() override { return inner_.memory(); }
   void reserve(const BackendLimits& limits) override { inner_.reserve(limits); }
   WeightLayout weight_layout() const override { return inner_.weight_layout(); }
+  void prepare(const Weight& weight, std::byte* to) override { inner_.prepare(weight, to); }
+  void begin_step(const StepShape& shape) override { inner_.begin_step(shape); }
+  void fetch(const MirroredBuffer& results, size_t bytes) override { inner_.fetch(results, bytes); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {
     inner_.embed(table, ids, out);

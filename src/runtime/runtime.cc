@@ -39,7 +39,7 @@ Runtime::Runtime(std::shared_ptr<const Model> model, std::unique_ptr<Backend> ow
       decoder_(std::move(model), backend_, decoder_limits(options, limits)),
       pool_(decoder_.kv_layout(cache_type(options.k_cache_type, "k_cache_type"),
                                cache_type(options.v_cache_type, "v_cache_type")),
-            limits.n_pages > 0 ? limits.n_pages : pages_of(limits.max_length)) {
+            limits.n_pages > 0 ? limits.n_pages : pages_of(limits.max_length), backend_.memory()) {
   batch_.tokens.reserve(static_cast<size_t>(decoder_.limits().max_rows));
   batch_.sequences.reserve(static_cast<size_t>(limits.max_sequences));
   parts_.reserve(static_cast<size_t>(limits.max_sequences));

@@ -34,12 +34,7 @@ Sequence::Sequence(const Sequence& other, std::shared_ptr<const AttentionMethod>
   tokens_.assign(other.tokens_.begin(), other.tokens_.end());
 }
 
-Sequence Sequence::fork() const {
-  AttentionState state = state_.clone();
-  state.rows = {};
-  state.rows_total = 0;
-  return {*this, method_, std::move(state)};
-}
+Sequence Sequence::fork() const { return {*this, method_, state_.clone()}; }
 
 Sequence Sequence::fork(std::shared_ptr<const AttentionMethod> method) const {
   AttentionState state = method->make_state(shape_, kv_.pool());
@@ -125,6 +120,9 @@ SequenceKv Sequence::take_exact_rows() && {
   return std::move(kv_);
 }
 
-RowsReport Sequence::rows() const { return {state_.rows.k + state_.rows.v, 2 * state_.rows_total}; }
+RowsReport Sequence::rows() const {
+  const RowsRead rows = rows_read();
+  return {rows.k + rows.v, 2 * state_.rows_total};
+}
 
 }  // namespace tidal

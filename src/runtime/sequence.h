@@ -73,7 +73,7 @@ class Sequence {
   SequenceKv take_exact_rows() &&;
 
   RowsReport rows() const;  // of decode steps
-  const RowsRead& rows_read() const { return state_.rows; }
+  RowsRead rows_read() const { return state_.rows(); }
   int64_t corrections() const { return corrections_; }
 
  private:

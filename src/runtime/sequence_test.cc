@@ -8,6 +8,7 @@
 
 #include "runtime/runtime.h"
 #include "testing/paths.h"
+#include "testing/poison/poison_backend.h"  // the suite runs on it too
 
 namespace tidal::test {
 namespace {
@@ -80,7 +81,7 @@ class Reference {
     state_.truncate(kv_.length());
     run(tokens, false);
   }
-  const RowsRead& rows() const { return state_.rows; }
+  RowsRead rows() const { return state_.rows(); }
 
  private:
   Decoder& decoder_;

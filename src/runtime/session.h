@@ -43,7 +43,7 @@ class Session {
   int64_t length() const { return sequence_.length(); }
   const AttentionMethod& method() const { return sequence_.method(); }
   RowsReport rows() const { return sequence_.rows(); }
-  const RowsRead& rows_read() const { return sequence_.rows_read(); }
+  RowsRead rows_read() const { return sequence_.rows_read(); }
   int64_t corrections() const { return sequence_.corrections(); }
 
  private:

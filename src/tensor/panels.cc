@@ -105,4 +105,22 @@ void panels_to_rows(const Weight& panels, int64_t first, int64_t n, std::byte* o
   }
 }
 
+void copy_weight(const Weight& from, WeightLayout layout, ThreadPool& pool, std::byte* out) {
+  constexpr int64_t kPanelsPerTask = 8;
+  const int64_t n_panels = from.n_panels();
+  pool.run((n_panels + kPanelsPerTask - 1) / kPanelsPerTask, [&](int64_t task, int) {
+    const int64_t first = task * kPanelsPerTask;
+    const int64_t n = std::min(kPanelsPerTask, n_panels - first);
+    const size_t begin = static_cast<size_t>(first * kPanelRows) * from.row_bytes();
+    if (from.layout == layout) {
+      const size_t end = static_cast<size_t>((first + n) * kPanelRows) * from.row_bytes();
+      std::memcpy(out + begin, from.data + begin, std::min(end, from.stored_bytes()) - begin);
+    } else if (layout == WeightLayout::kPanels) {
+      rows_to_panels(from, first, n, out + begin);
+    } else {
+      panels_to_rows(from, first, n, out + begin);
+    }
+  });
+}
+
 }  // namespace tidal

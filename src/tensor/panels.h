@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/parallel.h"
 #include "tensor/weight.h"
 
 namespace tidal {
@@ -20,5 +21,8 @@ void rows_to_panels(const Weight& rows, int64_t first, int64_t n, std::byte* out
 
 // The opposite, of a weight in panels: rows [16 first, 16 (first + n)), as many as there are.
 void panels_to_rows(const Weight& panels, int64_t first, int64_t n, std::byte* out);
+
+// A weight's bytes in either layout, to `out`: as many as stored_bytes() there.
+void copy_weight(const Weight& from, WeightLayout layout, ThreadPool& pool, std::byte* out);
 
 }  // namespace tidal

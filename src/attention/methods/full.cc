@@ -15,8 +15,8 @@ class FullMethod final : public AttentionMethod {
   std::string plan_line() const override {
     return n_layers_ > 1 ? fmt::format("full:0-{}", n_layers_ - 1) : "full:0";
   }
-  AttentionState make_state(const AttentionShape& /*shape*/, PagePool& /*pool*/) const override {
-    return {};
+  AttentionState make_state(const AttentionShape& /*shape*/, PagePool& pool) const override {
+    return {pool.memory(), nullptr};
   }
   bool dense(int64_t /*length*/) const override { return true; }
   LayerStep plan_layer(int32_t /*layer*/, int64_t /*length*/,

@@ -28,13 +28,14 @@ class OracleMethod final : public PlannedMethod {
  public:
   explicit OracleMethod(const MethodContext& context) : PlannedMethod("oracle", kKeys, context) {}
 
-  AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
+  AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
     auto own = std::make_unique<OracleState>(static_cast<size_t>(shape.n_layers));
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
-      if (!is_full(layer)) own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape)};
+      if (is_full(layer)) continue;
+      own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape), pool.memory()};
     }
-    return AttentionState(std::move(own));
+    return {pool.memory(), std::move(own)};
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {

@@ -36,9 +36,9 @@ class QuestMethod final : public PlannedMethod {
                                      SequenceSummaries(pool, {SummaryKind::kBounds, plan().page}));
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (is_full(layer)) continue;
-      own->picks.at(static_cast<size_t>(layer)) = {shape.n_heads, capacity(shape)};
+      own->picks.at(static_cast<size_t>(layer)) = {shape.n_heads, capacity(shape), pool.memory()};
     }
-    return AttentionState(std::move(own));
+    return {pool.memory(), std::move(own)};
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {

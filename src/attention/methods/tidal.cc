@@ -49,10 +49,10 @@ class TidalMethod final : public PlannedMethod {
     const int32_t n_lists = list_count(plan().scope, shape.n_heads, shape.n_kv_heads);
     for (int32_t layer = 0; layer < shape.n_layers; ++layer) {
       if (spec(layer).role == LayerRole::kSelect) {
-        own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape)};
+        own->picks.at(static_cast<size_t>(layer)) = {n_lists, capacity(shape), pool.memory()};
       }
     }
-    return AttentionState(std::move(own));
+    return {pool.memory(), std::move(own)};
   }
 
   LayerStep plan_layer(int32_t layer, int64_t length, AttentionState& state) const override {

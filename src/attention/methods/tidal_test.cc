@@ -43,8 +43,8 @@ constexpr const char* kPlan =
 TEST_P(TidalRestTest, TheNewestRowAndBlocksOfOneAreFullAttention) {
   TestSequence sparse(shape_,
                       method("full:none select:0,3 budget:1 scope:all pool:softmax own:on rest:1"),
-                      kMaxLength);
-  TestSequence full(shape_, method("full:0-5 select:none"), kMaxLength);
+                      kMaxLength, backend_->memory());
+  TestSequence full(shape_, method("full:0-5 select:none"), kMaxLength, backend_->memory());
   sparse.append(200);
   full.append(200);
   for (int step = 0; step < 3; ++step) {
@@ -67,19 +67,19 @@ TEST_P(TidalRestTest, TheNewestRowAndBlocksOfOneAreFullAttention) {
 }
 
 TEST_P(TidalRestTest, CountsARowForEachBlock) {
-  TestSequence with(shape_, method(kPlan), kMaxLength);
+  TestSequence with(shape_, method(kPlan), kMaxLength, backend_->memory());
   TestSequence without(
       shape_,
       method("full:none select:0,3 budget:20 scope:all pool:softmax sinks:4 recent:8 own:on"),
-      kMaxLength);
+      kMaxLength, backend_->memory());
   with.append(200);
   without.append(200);
   with.run(runner_);
   without.run(runner_);
   // Rows 4 to 191 lie in 12 blocks of 16; all layers but the first read them.
   const int64_t blocks = 12 * (shape_.n_layers - 1) * shape_.n_kv_heads;
-  EXPECT_EQ(with.state().rows.k, without.state().rows.k + blocks);
-  EXPECT_EQ(with.state().rows.v, without.state().rows.v + blocks);
+  EXPECT_EQ(with.state().rows().k, without.state().rows().k + blocks);
+  EXPECT_EQ(with.state().rows().v, without.state().rows().v + blocks);
 }
 
 TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
@@ -87,7 +87,7 @@ TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
       shape_,
       method(
           "full:0-1 select:2,4 budget:20 scope:all pool:softmax sinks:4 recent:8 own:off rest:16"),
-      kMaxLength);
+      kMaxLength, backend_->memory());
   for (int32_t layer = 0; layer < 5; ++layer) {
     const LayerStep step = sequence.method().plan_layer(layer, 200, sequence.state());
     EXPECT_EQ(step.rest.has_value(), layer == 3) << layer;
@@ -95,8 +95,8 @@ TEST_P(TidalRestTest, FullAttendingLayersTakeNone) {
 }
 
 TEST_P(TidalRestTest, RollbackAndRedoGivesTheSame) {
-  TestSequence straight(shape_, method(kPlan), kMaxLength);
-  TestSequence undone(shape_, method(kPlan), kMaxLength);
+  TestSequence straight(shape_, method(kPlan), kMaxLength, backend_->memory());
+  TestSequence undone(shape_, method(kPlan), kMaxLength, backend_->memory());
   straight.append(150);
   undone.append(150);
   for (int step = 0; step < 30; ++step) {
@@ -116,19 +116,19 @@ TEST_P(TidalRestTest, RollbackAndRedoGivesTheSame) {
 // Rows taken back from the end are recent ones at first, and in no mean.
 TEST_P(TidalRestTest, RollbackWithinTheRecentRowsTakesThemOutOfTheMeans) {
   for (const int64_t length : {157, 158, 163}) {
-    TestSequence undone(shape_, method(kPlan), kMaxLength);
+    TestSequence undone(shape_, method(kPlan), kMaxLength, backend_->memory());
     undone.append(164);
     undone.run(runner_);
     undone.truncate(length - 1);
     undone.append(1);
-    TestSequence straight(shape_, method(kPlan), kMaxLength);
+    TestSequence straight(shape_, method(kPlan), kMaxLength, backend_->memory());
     straight.append(length);
     EXPECT_EQ(undone.run(runner_), straight.run(runner_)) << length;
   }
 }
 
 TEST_P(TidalRestTest, AClonedStateGoesItsOwnWay) {
-  TestSequence sequence(shape_, method(kPlan), kMaxLength);
+  TestSequence sequence(shape_, method(kPlan), kMaxLength, backend_->memory());
   sequence.append(150);
   sequence.run(runner_);
   AttentionState kept = sequence.state().clone();

@@ -25,12 +25,13 @@ class WindowMethod final : public PlannedMethod {
  public:
   explicit WindowMethod(const MethodContext& context) : PlannedMethod("window", kKeys, context) {}
 
-  AttentionState make_state(const AttentionShape& shape, PagePool& /*pool*/) const override {
-    return AttentionState(std::make_unique<WindowState>(Picks(1, capacity(shape))));
+  AttentionState make_state(const AttentionShape& shape, PagePool& pool) const override {
+    return {pool.memory(), std::make_unique<WindowState>(Picks(1, capacity(shape), pool.memory()))};
   }
 
   LayerStep plan_layer(int32_t /*layer*/, int64_t length, AttentionState& state) const override {
-    const Selection& rows = state.as<WindowState>().rows.selection();
+    const Picks& list = state.as<WindowState>().rows;
+    const Selection& rows = list.host();
     const int64_t count = plan().budget_at(length);
     // The list follows from its length and last row alone: all layers after the first find it made.
     if (rows.counts[0] != count || rows.positions[count - 1] != length - 1) {
@@ -39,8 +40,9 @@ class WindowMethod final : public PlannedMethod {
       std::iota(rows.positions + sinks, rows.positions + count,
                 static_cast<int32_t>(length - (count - sinks)));
       rows.counts[0] = count;
+      list.push();
     }
-    return {ReadSelection{rows}, {}};
+    return {ReadSelection{list.selection()}, {}};
   }
 };
 

@@ -6,6 +6,7 @@
 #include "ops/cpu/matmul/matmul_kernels.h"
 #include "ops/cpu/pointwise/pointwise_kernels.h"
 #include "ops/cpu/target.h"
+#include "tensor/panels.h"
 
 namespace tidal {
 namespace {
@@ -18,6 +19,9 @@ class CpuBackend final : public Backend {
   int threads() const override { return pool_.size(); }
   WeightLayout weight_layout() const override { return WeightLayout::kPanels; }
 
+  void prepare(const Weight& weight, std::byte* to) override {
+    copy_weight(weight, weight_layout(), pool_, to);
+  }
   void reserve(const BackendLimits& limits) override {
     matmul_.reserve(limits.max_rows, limits.max_features, pool_.size());
     attention_.reserve(limits, pool_.size());

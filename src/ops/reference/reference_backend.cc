@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/reference/operations.h"
+#include "tensor/panels.h"
 
 namespace tidal {
 namespace reference {
@@ -25,6 +26,10 @@ class ReferenceBackend final : public Backend {
   std::string_view name() const override { return "reference"; }
   int threads() const override { return 1; }
   WeightLayout weight_layout() const override { return WeightLayout::kRows; }
+  void prepare(const Weight& weight, std::byte* to) override {
+    ThreadPool pool(1);
+    copy_weight(weight, weight_layout(), pool, to);
+  }
   void reserve(const BackendLimits& limits) override { workspace_.reserve(limits); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {

@@ -1,0 +1,24 @@
+// The weights of a model as a back end reads them: in its memory, matrices in its layout.
+#pragma once
+
+#include "model/model.h"
+#include "ops/backend.h"
+#include "tensor/buffer.h"
+
+namespace tidal {
+
+// What has to be copied for that. The embedding, which is looked up by rows in every layout, norms
+// and biases stay where they are when the host's memory is the back end's.
+struct PreparedWeights {
+  ModelWeights weights;
+  Buffer memory;
+};
+
+// Bytes of that copy.
+size_t prepared_bytes(const ModelWeights& weights, WeightLayout layout, const Memory& memory);
+
+// Makes it. release_file: the matrices are in mapped files, the pages of which are handed back one
+// matrix after the other, so that there are not two copies in memory.
+PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file);
+
+}  // namespace tidal
