@@ -41,7 +41,7 @@ class Fixture {
  private:
   std::string take(size_t n) {
     EXPECT_LE(n, rest_.size());
-    const std::string head = rest_.substr(0, n);
+    std::string head = rest_.substr(0, n);
     rest_.erase(0, n);
     return head;
   }
