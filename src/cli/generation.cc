@@ -15,6 +15,11 @@
 
 namespace tidal::cli {
 
+Engine load_engine(const EngineOptions& options) {
+  const ProgressBar bar("loading the model");
+  return Engine(options);
+}
+
 Completion stream(Engine& engine, Request request, bool print) {
   ProgressBar bar("reading the prompt", "tokens");
   ProgressBar generated("generating", "tokens");

@@ -11,6 +11,9 @@ namespace tidal::cli {
 // Room for what a chat template puts around the messages.
 inline constexpr int64_t kTemplateTokens = 1024;
 
+// An engine, with a progress bar while its model is loaded.
+Engine load_engine(const EngineOptions& options);
+
 // Runs the request with a progress bar for its prompt; print: its text goes to stdout as it comes.
 // Ctrl-C cancels it and gives what is done.
 Completion stream(Engine& engine, Request request, bool print);

@@ -17,6 +17,8 @@
 namespace tidal::cli {
 namespace {
 
+constexpr int64_t kMb = 1'000'000;
+
 using Json = nlohmann::json;
 
 constexpr const char* kDefaultModelFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -73,8 +75,12 @@ std::string model_path(const std::string& given, std::string_view file) {
 
 std::shared_ptr<const Model> load_model(const EngineOptions& options) {
   const std::string path = model_path(options.model);
-  const ProgressBar bar("loading the model");
-  return Model::load(path, rope_override(options.rope));
+  const auto bar = std::make_shared<StageBar>();
+  const auto reorder = [bar](int64_t done, int64_t total) {
+    done < total ? bar->update("loading the model", "MB", done / kMb, total / kMb) : bar->clear();
+  };
+  const ProgressBar opening("opening the model");
+  return Model::load(path, rope_override(options.rope), reorder);
 }
 
 void claim_stdin() {

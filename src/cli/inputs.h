@@ -19,7 +19,7 @@ namespace tidal::cli {
 // A folder has to hold `file`.
 std::string model_path(const std::string& given, std::string_view file = "config.json");
 
-// That model, in a time that a progress bar shows.
+// That model, with a progress bar now and when its weights are reordered.
 std::shared_ptr<const Model> load_model(const EngineOptions& options);
 
 // A whole file, or standard input for "-", which nobody may have read before.

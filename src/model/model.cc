@@ -44,7 +44,8 @@ const ModelWeights& Model::weights(Backend& backend) const {
     if (prepared.memory == &memory && prepared.layout == layout) return prepared.weights->weights;
   }
   const bool in_file = gguf_.has_value() || safetensors_.has_value();
-  auto made = std::make_unique<const PreparedWeights>(prepare(weights_, backend, in_file));
+  auto made =
+      std::make_unique<const PreparedWeights>(prepare(weights_, backend, in_file, progress_));
   return prepared_.emplace_back(Prepared{&memory, layout, std::move(made)}).weights->weights;
 }
 
@@ -58,8 +59,10 @@ size_t Model::memory_bytes(WeightLayout layout) const {
          vector_bytes(weights_);
 }
 
-std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope) {
+std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOverride& rope,
+                                         LoadProgress progress) {
   std::shared_ptr<Model> model(new Model);
+  model->progress_ = std::move(progress);
   model->path_ = path;
   if (std::optional<std::string> folder = hf_folder_of(path)) {
     model->hf_folder_ = *std::move(folder);

@@ -6,6 +6,8 @@
 // they are copied, once for all decoders, and the memory of the file's pages is released.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,6 +27,9 @@ class Backend;
 class Memory;
 struct PreparedWeights;
 
+// Bytes done and in all.
+using LoadProgress = std::function<void(int64_t done, int64_t total)>;
+
 // The Hugging Face folder that a path names, itself or by a safetensors file (or index) in it;
 // nullopt for a GGUF file.
 std::optional<std::string> hf_folder_of(const std::string& path);
@@ -33,8 +38,9 @@ class Model {
  public:
   ~Model();
   // A GGUF file, or a Hugging Face folder or a safetensors file (or index) in it. Throws Error
-  // naming file and field.
-  static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {});
+  // naming file and field. progress hears of the copy to a back end's layout, whenever it is made.
+  static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {},
+                                           LoadProgress progress = {});
   // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks. Takes
   // the memory that a file of it would, in `layout`. Throws Error(kInvalidArgument) naming the
   // shapes there are.
@@ -80,6 +86,7 @@ class Model {
   std::optional<SafetensorsFolder> safetensors_;
   std::string hf_folder_;
   std::vector<Buffer> converted_;  // norms and biases as float; random weights
+  LoadProgress progress_;
   WeightLayout layout_ = WeightLayout::kRows;
 
   struct Prepared {

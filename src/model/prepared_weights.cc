@@ -28,17 +28,22 @@ size_t prepared_bytes(const ModelWeights& weights, WeightLayout layout, const Me
   return bytes;
 }
 
-PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file) {
+PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file,
+                        const LoadProgress& progress) {
   Memory& memory = backend.memory();
   const WeightLayout layout = backend.weight_layout();
   PreparedWeights result{weights, Buffer(prepared_bytes(weights, layout, memory), memory)};
   std::byte* out = result.memory.data();
+  const auto report = [&] {
+    if (progress) progress(out - result.memory.data(), static_cast<int64_t>(result.memory.size()));
+  };
   for_each_matrix(result.weights, [&](MatrixRole, Weight& weight) {
     backend.prepare(weight, out);
     if (release_file) release_pages({weight.data, weight.bytes()});
     weight.data = out;
     weight.layout = layout;
     out += aligned_bytes(weight, layout);
+    report();
   });
   if (memory.host_addressable()) return result;
   const auto move_in = [&](const void* from, size_t bytes) {
@@ -54,6 +59,7 @@ PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool rele
     const std::byte* to = move_in(vector.data(), vector.size_bytes());
     vector = {reinterpret_cast<const float*>(to), vector.size()};
   });
+  report();
   return result;
 }
 

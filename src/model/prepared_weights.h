@@ -18,7 +18,8 @@ struct PreparedWeights {
 size_t prepared_bytes(const ModelWeights& weights, WeightLayout layout, const Memory& memory);
 
 // Makes it. release_file: the matrices are in mapped files, the pages of which are handed back one
-// matrix after the other, so that there are not two copies in memory.
-PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file);
+// matrix after the other, so that there are not two copies in memory. progress: as it goes.
+PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file,
+                        const LoadProgress& progress = {});
 
 }  // namespace tidal

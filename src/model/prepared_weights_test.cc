@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "model/model_test_util.h"
@@ -74,6 +75,28 @@ TEST(PreparedWeights, CopiesTheMatricesOfAFileAndLeavesTheFileReadable) {
     EXPECT_EQ(panels.layers[0].attention_norm.data(), rows.layers[0].attention_norm.data());
     EXPECT_EQ(&model->weights(*backend_of(kRows, 2)), &rows);
   }
+}
+
+TEST(PreparedWeights, TheModelsLoaderHearsHowFarTheCopyIs) {
+  std::vector<std::pair<int64_t, int64_t>> told;
+  const auto model =
+      Model::load(data_path("tiny-llama.gguf"), {},
+                  [&](int64_t done, int64_t total) { told.emplace_back(done, total); });
+  EXPECT_TRUE(told.empty());
+  const auto backend = backend_of(kPanels);
+  model->weights(*backend);
+  const size_t n_told = matrices(model->weights()).size();
+  ASSERT_EQ(told.size(), n_told);
+  const auto total = static_cast<int64_t>(model->reordered_bytes(kPanels));
+  int64_t before = 0;
+  for (const auto& [done, all] : told) {
+    EXPECT_GT(done, before);
+    EXPECT_EQ(all, total);
+    before = done;
+  }
+  EXPECT_EQ(before, total);
+  model->weights(*backend);
+  EXPECT_EQ(told.size(), n_told) << "the copy is made once";
 }
 
 TEST(PreparedWeights, IsDoneOnceForAllThreads) {

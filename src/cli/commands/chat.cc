@@ -145,7 +145,9 @@ class LineReader {
 
 class Chat {
  public:
-  explicit Chat(Flags& flags) : flags_(flags), engine_(engine_options(flags)) { clear(); }
+  explicit Chat(Flags& flags) : flags_(flags), engine_(load_engine(engine_options(flags))) {
+    clear();
+  }
 
   int run() {
     if (!engine_.has_chat_template()) {

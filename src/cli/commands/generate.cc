@@ -10,7 +10,6 @@
 
 #include "base/fail.h"
 #include "base/parallel.h"
-#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/generation.h"
@@ -80,9 +79,7 @@ int generate(Flags& flags) {
   options.model = model_path(options.model);
   options.threads = thread_count(options.threads);
   if (options.context_size == 0) options.context_size = cache_for(flags, prompt);
-  std::optional<ProgressBar> bar(std::in_place, "loading the model");
-  Engine engine(options);
-  bar.reset();
+  Engine engine = load_engine(options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
 
   Request request = make_request(flags.model);
