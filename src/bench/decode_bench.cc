@@ -64,7 +64,7 @@ class Bench {
         vocab_size_(model->config().vocab_size),
         backend_(make_backend(options.engine.backend, thread_count(options.engine.threads))),
         timing_(*backend_, model->weights(*backend_)),
-        sequences_(model, timing_, options.engine, limits(options)) {}
+        sequences_(std::move(model), timing_, options.engine, limits(options)) {}
 
   void run() {
     if (options_.prompt_tokens > 0 && !prefill()) return;
@@ -123,11 +123,11 @@ class Bench {
       if (options_.repetitions == 0 && times.back() > kLongRunMs) break;
     }
     const int64_t chunk = options_.engine.prefill_chunk;
-    const auto chunks = static_cast<double>((options_.prompt_tokens + chunk - 1) / chunk);
+    const int64_t chunks = (options_.prompt_tokens + chunk - 1) / chunk;
     row.ms_median = median(times);
     row.ms_min = smallest(times);
     row.tokens_per_second = 1000 * static_cast<double>(options_.prompt_tokens) / row.ms_median;
-    rate(row, chunks * static_cast<double>(model().step_weight_bytes()));
+    rate(row, static_cast<double>(chunks) * static_cast<double>(model().step_weight_bytes()));
     return events_.on_row(row);
   }
 

@@ -17,8 +17,13 @@ struct RecoveredMass {
 
   explicit RecoveredMass(int32_t n)
       : n_layers(n), shares(static_cast<size_t>(n) * static_cast<size_t>(n)) {}
-  double& at(int32_t i, int32_t j) { return shares[static_cast<size_t>(i * n_layers + j)]; }
-  double at(int32_t i, int32_t j) const { return shares[static_cast<size_t>(i * n_layers + j)]; }
+  double& at(int32_t i, int32_t j) { return shares[index(i, j)]; }
+  double at(int32_t i, int32_t j) const { return shares[index(i, j)]; }
+
+ private:
+  size_t index(int32_t i, int32_t j) const {
+    return static_cast<size_t>(i) * static_cast<size_t>(n_layers) + static_cast<size_t>(j);
+  }
 };
 
 // (1 - weight) * a + weight * b.

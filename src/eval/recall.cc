@@ -5,11 +5,19 @@
 #include "base/check.h"
 
 namespace tidal {
+namespace {
+
+// Where an element of a [rows, width] array lies.
+size_t place(int32_t row, int32_t width, int32_t column) {
+  return static_cast<size_t>(row) * static_cast<size_t>(width) + static_cast<size_t>(column);
+}
+
+}  // namespace
 
 LayerOverlap::LayerOverlap(const AttentionShape& shape, HeadScope scope)
     : shape_(shape),
       scope_(scope),
-      overlap_(static_cast<size_t>(shape.n_layers * shape.n_layers)),
+      overlap_(place(shape.n_layers, shape.n_layers, 0)),
       mass_(overlap_.size()) {}
 
 void LayerOverlap::add(const CapturedAttention& at) {
@@ -27,7 +35,7 @@ void LayerOverlap::add(const CapturedAttention& at) {
       const auto probability = at.probability.subspan(static_cast<size_t>(head) * n_rows, n_rows);
       mass += recovered_mass(probability, other.list(other.list_of_head(head, shape_.n_heads)));
     }
-    const auto index = static_cast<size_t>(i * shape_.n_layers + at.layer);
+    const size_t index = place(i, shape_.n_layers, at.layer);
     overlap_[index] += common / own.n_lists;
     mass_[index] += mass / shape_.n_heads;
   }
@@ -37,14 +45,14 @@ void LayerOverlap::add(const CapturedAttention& at) {
 double LayerOverlap::mean(const std::vector<double>& sums, int32_t i, int32_t j) const {
   TIDAL_CHECK(i >= 0 && i <= j && j < shape_.n_layers);
   if (samples_ == 0) return 0;
-  return sums[static_cast<size_t>(i * shape_.n_layers + j)] / static_cast<double>(samples_);
+  return sums[place(i, shape_.n_layers, j)] / static_cast<double>(samples_);
 }
 
 NeighbourCosine::NeighbourCosine(const AttentionShape& shape, int64_t n_samples)
     : shape_(shape),
       last_probability_(static_cast<size_t>(n_samples)),
       last_output_(static_cast<size_t>(n_samples)),
-      attention_(static_cast<size_t>((shape.n_layers - 1) * shape.n_heads)),
+      attention_(place(shape.n_layers - 1, shape.n_heads, 0)),
       output_(attention_.size()) {}
 
 void NeighbourCosine::add(const CapturedAttention& at) {
@@ -53,7 +61,7 @@ void NeighbourCosine::add(const CapturedAttention& at) {
   const auto n_rows = static_cast<size_t>(at.position + 1);
   const auto width = static_cast<size_t>(shape_.head_dim);
   for (size_t head = 0; at.layer > 0 && head < static_cast<size_t>(shape_.n_heads); ++head) {
-    const size_t index = static_cast<size_t>((at.layer - 1) * shape_.n_heads) + head;
+    const size_t index = place(at.layer - 1, shape_.n_heads, 0) + head;
     attention_[index] += cosine(at.probability.subspan(head * n_rows, n_rows),
                                 std::span(last_probability).subspan(head * n_rows, n_rows));
     output_[index] += cosine(at.output.subspan(head * width, width),
@@ -71,8 +79,7 @@ void NeighbourCosine::add(const CapturedAttention& at) {
 
 double NeighbourCosine::mean(const std::vector<double>& sums, int32_t layer, int32_t head) const {
   if (samples_ == 0) return 0;
-  return sums.at(static_cast<size_t>(layer * shape_.n_heads + head)) /
-         static_cast<double>(samples_);
+  return sums.at(place(layer, shape_.n_heads, head)) / static_cast<double>(samples_);
 }
 
 PlanRecall recall_of(const LayerPlan& plan, const LayerOverlap& overlaps) {
