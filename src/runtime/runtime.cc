@@ -40,6 +40,8 @@ Runtime::Runtime(std::shared_ptr<const Model> model, std::unique_ptr<Backend> ow
       pool_(decoder_.kv_layout(cache_type(options.k_cache_type, "k_cache_type"),
                                cache_type(options.v_cache_type, "v_cache_type")),
             limits.n_pages > 0 ? limits.n_pages : pages_of(limits.max_length), backend_.memory()) {
+  // A device's memory is taken as a whole when the pool is made.
+  if (!backend_.memory().host_addressable()) available_ = [] { return UINT64_MAX; };
   batch_.tokens.reserve(static_cast<size_t>(decoder_.limits().max_rows));
   batch_.sequences.reserve(static_cast<size_t>(limits.max_sequences));
   parts_.reserve(static_cast<size_t>(limits.max_sequences));
