@@ -23,7 +23,7 @@ TempFolder::~TempFolder() {
 }
 
 std::string TempFolder::write(const std::string& name, std::string_view bytes) const {
-  const std::string path = file(name);
+  std::string path = file(name);
   std::ofstream stream(path, std::ios::binary);
   stream << bytes;
   if (!stream.flush()) throw std::runtime_error("cannot write " + path);

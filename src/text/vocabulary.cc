@@ -168,7 +168,11 @@ void Vocabulary::add_byte_level(const TokenizerData& data) {
     }
     is_word_[id] = type == TokenType::kNormal || (type == TokenType::kUserDefined && bytes == text);
     if (bytes && !is_word_[id] && !is_apart(id, text)) doubtful.emplace(text, id);
-    pieces_[id] = bytes && type == TokenType::kNormal ? std::move(*bytes) : text;
+    if (bytes && type == TokenType::kNormal) {
+      pieces_[id] = *std::move(bytes);
+    } else {
+      pieces_[id] = text;
+    }
   }
   if (doubtful.empty()) return;
   const auto make_word = [&](TokenId id) {
