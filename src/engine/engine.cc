@@ -140,7 +140,7 @@ class Engine::Impl {
   bool has_chat_template() const { return chat_template_.has_value(); }
 
  private:
-  // A template that cannot be read keeps nobody from plain prompts.
+  // A template that cannot be read still leaves plain prompts.
   void load_template() {
     try {
       chat_template_ = load_chat_template(*model_, tokenizer_);
@@ -289,7 +289,7 @@ class Engine::Impl {
     call(request, request.request.on_token, TokenEvent{token, text});
   }
 
-  // A callback that throws ends its own request and nobody else's.
+  // A callback that throws ends its own request and no other.
   template <typename Callback, typename... Arguments>
   static void call(ActiveRequest& request, const Callback& callback, Arguments&&... arguments) {
     if (!callback || !request.callback_error.empty()) return;

@@ -3,7 +3,7 @@
 // Every decoding sequence takes part, every due KV cache correction that fits, and one chunk of one
 // prompt, the oldest. Sequences are admitted oldest first, each with the pages it can grow to set
 // aside: one that was admitted never runs out. Conversations keep the rows of their last prompt as
-// long as nobody else needs the pages. Not thread-safe; the pool must outlive it.
+// long as no other sequence needs the pages. Not thread-safe; the pool must outlive it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// JsonFields: checked access to the fields of a JSON object from a file nobody vouches for.
+// JsonFields: checked access to the fields of a JSON object from an untrusted file.
 //
 // A view: the object must outlive it. null counts as absent. A value of another type than asked
 // for, or out of range, is Error(kCorrupt) that names file and key ("config.json: rope_scaling

@@ -5,7 +5,7 @@
 //
 // The cache takes memory from the system page by page, when a page is first written, and keeps it.
 // What is to be written next is held against the memory that is free, so that a prompt too long for
-// the machine is refused before it is read, and nobody is killed half-way.
+// the machine is refused before it is read, and the system kills no process half-way.
 #pragma once
 
 #include <atomic>
