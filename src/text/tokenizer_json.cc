@@ -98,7 +98,9 @@ class Reader {
         fail(ErrorCode::kUnsupported, "{}: merge {} has a space inside a token", model.where(),
              data_.merges.size());
       }
-      data_.merges.push_back(left + " " + right);
+      std::string& pair = data_.merges.emplace_back(left);
+      pair += ' ';
+      pair += right;
     }
   }
 

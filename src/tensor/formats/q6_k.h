@@ -34,11 +34,10 @@ static_assert(sizeof(BlockQ6_K) == 210);
 inline void decode_block(const BlockQ6_K& block, float* out) {
   const float scale = f16_to_float(block.scale);
   for (int e = 0; e < BlockQ6_K::kSize; ++e) {
-    const int half = e / 128, r = e % 128 / 32, i = e % 32;
+    const int half = e / 128, r = e % 128 / 32, i = e % 32, group = e / BlockQ6_K::kGroupSize;
     const int nibble = block.nibbles[half * 64 + r % 2 * 32 + i] >> (r / 2 * 4) & 15;
     const int high = block.high_bits[half * 32 + i] >> (2 * r) & 3;
-    const float group_scale =
-        scale * static_cast<float>(block.group_scales[e / BlockQ6_K::kGroupSize]);
+    const float group_scale = scale * static_cast<float>(block.group_scales[group]);
     out[e] = group_scale * static_cast<float>((nibble | high << 4) - 32);
   }
 }
@@ -58,9 +57,8 @@ inline void encode_block(const float* in, BlockQ6_K* block) {
         static_cast<int8_t>(round_clamped(group_scale[g] * inverse_or_zero(scale), -127, 127));
   }
   for (int e = 0; e < BlockQ6_K::kSize; ++e) {
-    const int half = e / 128, r = e % 128 / 32, i = e % 32;
-    const float inverse =
-        inverse_or_zero(scale * static_cast<float>(block->group_scales[e / kGroupSize]));
+    const int half = e / 128, r = e % 128 / 32, i = e % 32, group = e / kGroupSize;
+    const float inverse = inverse_or_zero(scale * static_cast<float>(block->group_scales[group]));
     const int q = round_clamped(in[e] * inverse, -32, 31) + 32;
     block->nibbles[half * 64 + r % 2 * 32 + i] |= static_cast<uint8_t>((q & 15) << (r / 2 * 4));
     block->high_bits[half * 32 + i] |= static_cast<uint8_t>(q >> 4 << (2 * r));
