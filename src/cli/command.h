@@ -21,14 +21,19 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Each adds one command.
-void add_generate(CLI::App& app, Work& work);
-void add_chat(CLI::App& app, Work& work);
-void add_inspect(CLI::App& app, Work& work);
-void add_tokenize(CLI::App& app, Work& work);
-void add_bench(CLI::App& app, Work& work);
-void add_eval(CLI::App& app, Work& work);
-void add_calibrate(CLI::App& app, Work& work);
-void add_document(CLI::App& app, Work& work);
+// The list of commands, in the order of --help: foo.cc has add_foo().
+#define TIDAL_COMMANDS(COMMAND) \
+  COMMAND(generate)             \
+  COMMAND(chat)                 \
+  COMMAND(inspect)              \
+  COMMAND(tokenize)             \
+  COMMAND(bench)                \
+  COMMAND(eval)                 \
+  COMMAND(calibrate)            \
+  COMMAND(document)
+
+#define TIDAL_DECLARE(name) void add_##name(CLI::App& app, Work& work);
+TIDAL_COMMANDS(TIDAL_DECLARE)
+#undef TIDAL_DECLARE
 
 }  // namespace tidal::cli

@@ -107,14 +107,9 @@ int run(const std::vector<std::string>& words) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   Work work;
-  add_generate(app, work);
-  add_chat(app, work);
-  add_inspect(app, work);
-  add_tokenize(app, work);
-  add_bench(app, work);
-  add_eval(app, work);
-  add_calibrate(app, work);
-  add_document(app, work);
+#define TIDAL_ADD(name) add_##name(app, work);
+  TIDAL_COMMANDS(TIDAL_ADD)
+#undef TIDAL_ADD
 
   const std::string unknown = unknown_command(app, words);
   if (!unknown.empty()) return bad_usage(app, unknown);
