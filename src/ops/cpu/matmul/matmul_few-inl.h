@@ -103,6 +103,12 @@ void multiply_few_quantized(const Tile& tile, TileScratch* scratch) {
   }
 }
 
+// Not a lambda: with an attribute clang would give it the target's features without the variant's.
+template <class Format>
+HWY_INLINE VF add_column(VF run, const uint8_t* column, int lane, float x) {
+  return hn::MulAdd(hn::Set(df, x), Format::load({column, lane}), run);
+}
+
 template <class Format>
 void multiply_one_float(const Tile& tile, TileScratch* scratch) {
   constexpr int kBytes = kPanelRows * Format::kBytes;
@@ -115,15 +121,15 @@ void multiply_one_float(const Tile& tile, TileScratch* scratch) {
       const int n = static_cast<int>(HWY_MIN(kRun, tile.cols - first));
       for (int part = 0; part < kParts; ++part) {
         VF run = hn::Zero(df);
-        const auto add = [&](int k) HWY_ATTR {
-          const VF weight = Format::load({p + k * kBytes, part * kLanes});
-          run = hn::MulAdd(hn::Set(df, tile.x[first + k]), weight, run);
-        };
         if (n == kRun) {
           HWY_UNROLL(8)
-          for (int k = 0; k < kRun; ++k) add(k);
+          for (int k = 0; k < kRun; ++k) {
+            run = add_column<Format>(run, p + k * kBytes, part * kLanes, tile.x[first + k]);
+          }
         } else {
-          for (int k = 0; k < n; ++k) add(k);
+          for (int k = 0; k < n; ++k) {
+            run = add_column<Format>(run, p + k * kBytes, part * kLanes, tile.x[first + k]);
+          }
         }
         sum[part] = hn::Add(sum[part], run);
       }
