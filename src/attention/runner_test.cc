@@ -5,32 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
-#include <new>
 #include <string>
 
 #include "attention/registry.h"
 #include "attention/sequence_test_util.h"
 #include "ops/forwarding_backend.h"
 #include "ops/reference/reference_backend.h"
-
-namespace {
-
-// Allocations made by this thread while it counts them.
-thread_local bool counting = false;
-thread_local int64_t allocations = 0;
-
-}  // namespace
-
-// Not inlined: GCC would otherwise see free() meet operator new and warn.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#include "testing/allocations/allocation_counter.h"
 
 namespace tidal::test {
 namespace {
@@ -67,15 +49,16 @@ class CountingBackend final : public ForwardingBackend {
   int attend_calls = 0, score_calls = 0, top_k_calls = 0, bounds_calls = 0, score_pages_calls = 0,
       block_sums_calls = 0, rest_calls = 0;
   int64_t rows_summarised = 0;
+  int64_t own_allocations = 0;  // of the operations
 
  private:
   template <typename Items, typename F>
-  static void count(int& calls, const Items& items, F&& run) {
+  void count(int& calls, const Items& items, F&& run) {
     EXPECT_FALSE(items.empty());
     ++calls;
-    const bool was_counting = std::exchange(counting, false);
+    const int64_t before = allocation_count();
     run();
-    counting = was_counting;
+    own_allocations += allocation_count() - before;
   }
 };
 
@@ -250,11 +233,10 @@ TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
     items.push_back(chunk.item(layer));
     backend.attend_calls = backend.score_calls = backend.top_k_calls = backend.bounds_calls =
         backend.score_pages_calls = backend.block_sums_calls = backend.rest_calls = 0;
-    allocations = 0;
-    counting = true;
+    backend.own_allocations = 0;
+    const int64_t before = allocation_count();
     runner.run(layer, items);
-    counting = false;
-    EXPECT_EQ(allocations, 0) << "layer " << layer;
+    EXPECT_EQ(allocation_count() - before, backend.own_allocations) << "layer " << layer;
     EXPECT_LE(backend.attend_calls, 2);
     EXPECT_GE(backend.attend_calls, 1);
     for (const int calls :
@@ -299,14 +281,6 @@ TEST(Runner, SequencesThatShareRowsShareTheirSummaries) {
     EXPECT_LE(rows_of(first), 54) << name;
     EXPECT_EQ(rows_of(second), 0) << name << ": not by this one";
   }
-}
-
-TEST(Runner, TheAllocationCounterCounts) {
-  allocations = 0;
-  counting = true;
-  const std::vector<int> some(10);
-  counting = false;
-  EXPECT_EQ(allocations, 1);
 }
 
 TEST(Runner, AnEmptyBatchIsNothingToDo) {
