@@ -21,7 +21,7 @@ constexpr DTypeInfo kInfos[] = {
 };
 
 #define TIDAL_FORMAT(name, ggml_type, block_size, block_bytes) \
-  static_assert(sizeof(Block##name) == block_bytes);
+  static_assert(sizeof(Block##name) == (block_bytes));
 #include "tensor/formats.def"
 #undef TIDAL_FORMAT
 

@@ -17,19 +17,10 @@ namespace {
 constexpr size_t kMaxTextBytes = size_t{1} << 29;
 
 // Names under which models end a turn; files often give only one of their ids.
-constexpr std::string_view kEndNames[] = {"<|endoftext|>",
-                                          "<|im_end|>",
-                                          "<|eot_id|>",
-                                          "<|eom_id|>",
-                                          "<|end|>",
-                                          "<|end_of_text|>",
-                                          "<|end_of_turn|>",
-                                          "<end_of_turn>",
-                                          "<|EOT|>",
-                                          "<EOT>",
-                                          "<eos>",
-                                          "<\xEF\xBD\x9C"
-                                          "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+constexpr std::string_view kEndNames[] = {
+    "<|endoftext|>", "<|im_end|>",      "<|eot_id|>",      "<|eom_id|>",
+    "<|end|>",       "<|end_of_text|>", "<|end_of_turn|>", "<end_of_turn>",
+    "<|EOT|>",       "<EOT>",           "<eos>",           "<｜end▁of▁sentence｜>"};
 
 // Ids the "llama" model has where its file does not say.
 TokenizerData with_defaults(TokenizerData data) {

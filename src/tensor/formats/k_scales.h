@@ -58,7 +58,7 @@ inline KEncoding encode_k_groups(const float* in, int levels) {
   float group_scale[kKGroups];
   float group_min[kKGroups];
   for (int j = 0; j < kKGroups; ++j) {
-    const Range range = range_of(in + j * kKGroupSize, kKGroupSize);
+    const Range range = range_of(in + int64_t{j} * kKGroupSize, kKGroupSize);
     group_min[j] = std::max(0.0f, -range.min);
     group_scale[j] = std::max(0.0f, range.max + group_min[j]) / static_cast<float>(levels);
   }

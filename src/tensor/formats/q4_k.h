@@ -32,7 +32,7 @@ inline void decode_block(const BlockQ4_K& block, float* out) {
   for (int g = 0; g < kKGroups; ++g) {
     const float group_scale = scale * static_cast<float>(groups.scale[g]);
     const float group_min = min * static_cast<float>(groups.min[g]);
-    const uint8_t* nibbles = block.nibbles + g / 2 * kKGroupSize;
+    const uint8_t* nibbles = block.nibbles + int64_t{g / 2} * kKGroupSize;
     const int shift = g % 2 * 4;
     for (int i = 0; i < kKGroupSize; ++i) {
       *out++ = group_scale * static_cast<float>(nibbles[i] >> shift & 15) - group_min;
@@ -48,7 +48,7 @@ inline void encode_block(const float* in, BlockQ4_K* block) {
   pack_k_scales(encoding.groups, block->group_scales);
   for (int g = 0; g < kKGroups; ++g) {
     for (int i = 0; i < kKGroupSize; ++i) {
-      block->nibbles[g / 2 * kKGroupSize + i] |=
+      block->nibbles[int64_t{g / 2} * kKGroupSize + i] |=
           static_cast<uint8_t>(encoding.q[g * kKGroupSize + i] << (g % 2 * 4));
     }
   }

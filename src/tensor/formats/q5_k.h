@@ -34,7 +34,7 @@ inline void decode_block(const BlockQ5_K& block, float* out) {
   for (int g = 0; g < kKGroups; ++g) {
     const float group_scale = scale * static_cast<float>(groups.scale[g]);
     const float group_min = min * static_cast<float>(groups.min[g]);
-    const uint8_t* nibbles = block.nibbles + g / 2 * kKGroupSize;
+    const uint8_t* nibbles = block.nibbles + int64_t{g / 2} * kKGroupSize;
     const int shift = g % 2 * 4;
     for (int i = 0; i < kKGroupSize; ++i) {
       const int q = (nibbles[i] >> shift & 15) | (block.high_bits[i] >> g & 1) << 4;

@@ -47,7 +47,7 @@ inline void encode_block(const float* in, BlockQ6_K* block) {
   *block = {};
   float group_scale[BlockQ6_K::kGroups];
   for (int g = 0; g < BlockQ6_K::kGroups; ++g) {
-    group_scale[g] = signed_extreme(in + g * kGroupSize, kGroupSize) / -32.0f;
+    group_scale[g] = signed_extreme(in + int64_t{g} * kGroupSize, kGroupSize) / -32.0f;
   }
   const float largest = signed_extreme(group_scale, BlockQ6_K::kGroups);
   block->scale = float_to_f16(std::fabs(largest) / 127.0f);

@@ -37,7 +37,8 @@ class AttentionScratch {
   // At least n elements, aligned to 64 bytes, contents unspecified.
   template <typename T>
   T* get(Area area, int64_t n) {
-    return reinterpret_cast<T*>(grown(area, static_cast<size_t>(n) * sizeof(T)));
+    constexpr size_t kBytes = sizeof(T);  // NOLINT(bugprone-sizeof-expression): T may be a pointer
+    return reinterpret_cast<T*>(grown(area, static_cast<size_t>(n) * kBytes));
   }
 
   size_t bytes() const;  // held by all areas
