@@ -6,6 +6,8 @@
 // exists if kHasMin.
 
 struct Block {
+  HWY_INLINE Block() {}  // GCC gives an implied one no target
+
   VU codes[kBlock / 4];
   VF scales[2];
   VF min;
