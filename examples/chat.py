@@ -10,7 +10,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(f"usage: {sys.argv[0]} MODEL")
     messages: list[tidal.Message] = []
-    with tidal.Engine(sys.argv[1], max_tokens=256, conversation=1) as engine:
+    with tidal.Engine(sys.argv[1], max_tokens=256) as engine:
         while True:
             try:
                 messages.append({"role": "user", "content": input("> ")})

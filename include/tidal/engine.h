@@ -58,7 +58,7 @@ struct Completion {
   FinishReason finish_reason = FinishReason::kLength;
   std::string error;  // with kError: what and why
   int64_t prompt_tokens = 0;
-  int64_t reused_tokens = 0;  // of the prompt, from the conversation's last request
+  int64_t reused_tokens = 0;  // of the prompt, whose rows were kept from requests before
   std::string method;
   std::string plan;
   RowsReport rows;
@@ -78,8 +78,10 @@ struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
   bool ignore_eos = false;
-  // Not 0: requests with the same number reuse the cached rows of what their prompts share.
-  uint64_t conversation = 0;
+  // Rows of a prompt that full attention wrote are kept while there is room, and requests with the
+  // same salt whose prompts begin alike read them no second time: whole pages of 16, bit for bit.
+  bool cache_prompt = true;  // false: neither reuses rows nor leaves any
+  std::string cache_salt;
   std::vector<std::string> stop;  // ends the text before any of these
   SamplingOptions sampling;
   MethodOptions attention;

@@ -20,7 +20,8 @@ class RequestOptions(TypedDict, total=False):
     seed: int  # a whole number from 0 to 9223372036854775807
     stop: str | Sequence[str]  # any text
     ignore_eos: bool  # true or false
-    conversation: int  # a whole number from 0 to 9223372036854775807
+    cache_prompt: bool  # true or false
+    cache_salt: str  # any text
 
 
 class EngineOptions(RequestOptions, total=False):

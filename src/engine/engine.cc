@@ -184,7 +184,7 @@ class Engine::Impl {
       ActiveRequest& next = *waiting_.front();
       if (!running_.empty() && !runtime_.has_memory_for_pages(pages_beside(next))) return;
       std::optional<SequenceKv> rows =
-          scheduler_.admit(next.request.conversation, next.request.prompt, next.max_length);
+          scheduler_.admit(salt_of(next), next.request.prompt, next.max_length);
       if (!rows.has_value()) return;
       try {
         start(next, *std::move(rows));
@@ -199,8 +199,17 @@ class Engine::Impl {
     }
   }
 
+  static const std::string* salt_of(const ActiveRequest& request) {
+    return request.request.cache_prompt ? &request.request.cache_salt : nullptr;
+  }
+
+  void keep(const ActiveRequest& request) {
+    const std::string* salt = salt_of(request);
+    if (salt != nullptr) scheduler_.keep(*salt, *request.sequence);
+  }
+
   void end_unstarted(ActiveRequest& request, std::string_view why) {
-    if (!request.sequence.has_value()) scheduler_.release(0, std::nullopt, request.max_length);
+    if (!request.sequence.has_value()) scheduler_.release(request.max_length);
     request.completion.error = why;
     finish(request, FinishReason::kError);
   }
@@ -212,14 +221,14 @@ class Engine::Impl {
     return pages;
   }
 
-  // Memory for what the sequence runs next; kept prompts make way. Throws Error where there is
+  // Memory for what the sequence runs next; kept rows make way. Throws Error where there is
   // none.
   void make_room(const Sequence& sequence) {
     const Work work = sequence.next(limits_.prefill_chunk);
     if (work.kind == WorkKind::kCorrect) return;  // rewrites the pages that it has
     const int64_t pages = sequence.kv().pages_needed(work.n_rows);
     while (!runtime_.has_memory_for_pages(pages)) {
-      if (!scheduler_.drop_kept_prompt()) runtime_.require_pages(pages);
+      if (!scheduler_.drop_kept_rows()) runtime_.require_pages(pages);
     }
   }
 
@@ -255,7 +264,10 @@ class Engine::Impl {
     Sequence& sequence = *request.sequence;
     sequence.commit(part.work);
     if (part.work.kind == WorkKind::kPrompt) {
-      if (part.work.last) request.first_token = Clock::now();
+      if (part.work.last) {
+        request.first_token = Clock::now();
+        keep(request);
+      }
       call(request, request.request.on_prefill, sequence.cached(), request.n_prompt());
     }
     if (part.work.last && request.callback_error.empty()) {
@@ -318,9 +330,9 @@ class Engine::Impl {
     if (request.sequence.has_value()) {
       completion.rows = request.sequence->rows();
       completion.corrections = request.sequence->corrections();
-      scheduler_.release(request.request.conversation, std::move(request.sequence),
-                         request.max_length);
+      keep(request);
       request.sequence.reset();
+      scheduler_.release(request.max_length);
     }
     call(request, request.request.on_finish, completion);
     if (!request.callback_error.empty()) spdlog::warn("{}", request.callback_error);

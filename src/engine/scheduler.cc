@@ -6,11 +6,12 @@
 
 namespace tidal {
 
-Scheduler::Scheduler(const SchedulerLimits& limits, PagePool& pool) : limits_(limits), pool_(pool) {
+Scheduler::Scheduler(const SchedulerLimits& limits, PagePool& pool)
+    : limits_(limits), pool_(pool), prefixes_(pool) {
   scheduled_.reserve(static_cast<size_t>(limits.max_sequences));
 }
 
-std::optional<SequenceKv> Scheduler::admit(uint64_t conversation, std::span<const int32_t> prompt,
+std::optional<SequenceKv> Scheduler::admit(const std::string* salt, std::span<const int32_t> prompt,
                                            int64_t max_length) {
   const int64_t pages = pages_of(max_length);
   if (n_running_ == limits_.max_sequences || reserved_pages_ + pages > pool_.n_pages()) {
@@ -18,22 +19,19 @@ std::optional<SequenceKv> Scheduler::admit(uint64_t conversation, std::span<cons
   }
   ++n_running_;
   reserved_pages_ += pages;
-  if (conversation != 0) {
-    std::optional<SequenceKv> prefix = prefixes_.take(conversation, prompt);
-    if (prefix.has_value()) return prefix;
-  }
-  return SequenceKv(pool_, pool_.n_pages() * kPageRows);
+  const int64_t most = pool_.n_pages() * kPageRows;
+  if (salt == nullptr) return SequenceKv(pool_, most);
+  return prefixes_.find(*salt, prompt.first(prompt.size() - 1), most);
 }
 
-void Scheduler::release(uint64_t conversation, std::optional<Sequence> sequence,
-                        int64_t max_length) {
+void Scheduler::keep(const std::string& salt, const Sequence& sequence) {
+  prefixes_.insert(salt, sequence.tokens().first(static_cast<size_t>(sequence.exact())),
+                   sequence.kv());
+}
+
+void Scheduler::release(int64_t max_length) {
   --n_running_;
   reserved_pages_ -= pages_of(max_length);
-  if (conversation == 0 || !sequence.has_value() || sequence->exact() == 0) return;
-  const std::span<const int32_t> exact =
-      sequence->tokens().first(static_cast<size_t>(sequence->exact()));
-  std::vector<int32_t> tokens(exact.begin(), exact.end());
-  prefixes_.put(conversation, std::move(tokens), (*std::move(sequence)).take_exact_rows());
 }
 
 bool Scheduler::takes_part(const Work& work, int32_t& correction_rows, bool& prompt_chunk) const {
@@ -63,7 +61,7 @@ std::span<const Scheduled> Scheduler::plan(std::span<Sequence* const> running, B
     const Work work = sequence.next(limits_.prefill_chunk);
     if (!takes_part(work, correction_rows, prompt_chunk)) continue;
     bool scheduled = sequence.schedule(work, batch);
-    while (!scheduled && prefixes_.drop_oldest()) scheduled = sequence.schedule(work, batch);
+    while (!scheduled && prefixes_.evict()) scheduled = sequence.schedule(work, batch);
     TIDAL_CHECK(scheduled, "pages were set aside at admission");
     scheduled_.push_back({i, work, logits_row});
     if (work.last) ++logits_row;

@@ -2,16 +2,18 @@
 //
 // Every decoding sequence takes part, every due KV cache correction that fits, and one chunk of one
 // prompt, the oldest. Sequences are admitted oldest first, each with the pages it can grow to set
-// aside: one that was admitted never runs out. Conversations keep the rows of their last prompt as
-// long as no other sequence needs the pages. Not thread-safe; the pool must outlive it.
+// aside: one that was admitted never runs out. Rows that full attention wrote are kept for prompts
+// that begin alike, as long as no sequence needs their pages. Not thread-safe; the pool must
+// outlive it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
-#include "kv/prefix_cache.h"
+#include "kv/prefix_tree.h"
 #include "model/decoder.h"
 #include "runtime/sequence.h"
 
@@ -34,16 +36,18 @@ class Scheduler {
  public:
   Scheduler(const SchedulerLimits& limits, PagePool& pool);
 
-  // Room in the cache for a sequence of up to max_length tokens: the rows of its conversation (0:
-  // none) that begin the prompt, or no rows. Nothing when it must wait until another is released.
-  std::optional<SequenceKv> admit(uint64_t conversation, std::span<const int32_t> prompt,
+  // Room in the cache for a sequence of up to max_length tokens: with the rows that are kept of the
+  // prompt's beginning (all but its last token, which gives logits), as others with this salt left
+  // them; nullptr: without. Nothing when it must wait until another is released.
+  std::optional<SequenceKv> admit(const std::string* salt, std::span<const int32_t> prompt,
                                   int64_t max_length);
-  // One that was admitted has ended, or never began: its pages are free again, or kept for its
-  // conversation.
-  void release(uint64_t conversation, std::optional<Sequence> sequence, int64_t max_length);
+  // Keeps the sequence's exact rows for others with this salt.
+  void keep(const std::string& salt, const Sequence& sequence);
+  // One that was admitted has ended, or never began.
+  void release(int64_t max_length);
 
-  // Gives up what is kept of the conversation used longest ago. False when nothing is.
-  bool drop_kept_prompt() { return prefixes_.drop_oldest(); }
+  // Gives up kept rows that were used longest ago. False when there are none.
+  bool drop_kept_rows() { return prefixes_.evict(); }
 
   // Puts the rows of those that take part into the batch.
   std::span<const Scheduled> plan(std::span<Sequence* const> running, Batch& batch);
@@ -53,7 +57,7 @@ class Scheduler {
 
   SchedulerLimits limits_;
   PagePool& pool_;
-  PrefixCache prefixes_;
+  PrefixTree prefixes_;
   int32_t n_running_ = 0;
   int64_t reserved_pages_ = 0;  // of running sequences
   std::vector<Scheduled> scheduled_;

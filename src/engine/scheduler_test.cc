@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/runtime.h"
@@ -115,24 +116,25 @@ TEST_F(SchedulerTest, CorrectionsShareTheRowsOfOneChunk) {
 
 TEST_F(SchedulerTest, AdmitsWhatTheCacheCanHoldInTheEnd) {
   const std::vector<int32_t> prompt = tokens(10);
-  EXPECT_TRUE(scheduler_->admit(0, prompt, 64).has_value());
-  EXPECT_FALSE(scheduler_->admit(0, prompt, 65).has_value()) << "4 of 8 pages are set aside";
-  EXPECT_TRUE(scheduler_->admit(0, prompt, 16).has_value());
-  scheduler_->release(0, std::nullopt, 64);
-  EXPECT_TRUE(scheduler_->admit(0, prompt, 65).has_value());
+  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 64).has_value());
+  EXPECT_FALSE(scheduler_->admit(nullptr, prompt, 65).has_value()) << "4 of 8 pages are set aside";
+  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 16).has_value());
+  scheduler_->release(64);
+  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 65).has_value());
 }
 
 TEST_F(SchedulerTest, AdmitsAsManyAsABatchHolds) {
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(scheduler_->admit(0, tokens(3), 16).has_value());
-  EXPECT_FALSE(scheduler_->admit(0, tokens(3), 16).has_value());
-  scheduler_->release(0, std::nullopt, 16);
-  EXPECT_TRUE(scheduler_->admit(0, tokens(3), 16).has_value());
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
+  EXPECT_FALSE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
+  scheduler_->release(16);
+  EXPECT_TRUE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
 }
 
-TEST_F(SchedulerTest, KeepsTheExactRowsOfAConversationUntilPagesAreShort) {
-  const auto admit_and_read = [&](uint64_t conversation, int32_t n) {
+TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
+  const std::string salt = "of one user";
+  const auto admit_and_read = [&](const std::string* of, int32_t n) {
     const std::vector<int32_t> prompt = tokens(n);
-    std::optional<SequenceKv> rows = scheduler_->admit(conversation, prompt, 64);
+    std::optional<SequenceKv> rows = scheduler_->admit(of, prompt, 64);
     EXPECT_TRUE(rows.has_value());
     const int64_t reused = rows->length();
     AttentionShape shape = runtime_->decoder().attention_shape();
@@ -142,23 +144,28 @@ TEST_F(SchedulerTest, KeepsTheExactRowsOfAConversationUntilPagesAreShort) {
     runtime_->run(sequence);
     sequence.enqueue(7);
     runtime_->run(sequence);  // a sparse step: not kept
-    scheduler_->release(conversation, std::move(sequence), 64);
+    if (of != nullptr) scheduler_->keep(*of, sequence);
+    scheduler_->release(64);
     return reused;
   };
-  EXPECT_EQ(admit_and_read(5, 40), 0);
+  EXPECT_EQ(admit_and_read(&salt, 48), 0);
   EXPECT_EQ(runtime_->pool().free_pages(), 8 - 3);
-  EXPECT_EQ(admit_and_read(5, 60), 40);
-  EXPECT_EQ(admit_and_read(0, 60), 0);
-  EXPECT_EQ(runtime_->pool().free_pages(), 8 - 4);
+  EXPECT_EQ(admit_and_read(&salt, 48), 32) << "a row at least gives logits";
+  EXPECT_EQ(admit_and_read(&salt, 63), 48);
+  EXPECT_EQ(admit_and_read(nullptr, 60), 0);
+  EXPECT_EQ(runtime_->pool().free_pages(), 8 - 3);
 
-  const auto prompt = reading(80);
-  for (int i = 0; i < 5; ++i) {
+  const auto prompt = reading(112);
+  for (int i = 0; i < 7; ++i) {
     const std::vector<Scheduled> parts = plan({prompt.get()});
     ASSERT_EQ(parts.size(), 1u);
     runtime_->decoder().forward(batch_);
     prompt->commit(parts[0].work);
   }
-  EXPECT_EQ(runtime_->pool().free_pages(), 8 - 5) << "the kept rows made way";
+  EXPECT_EQ(runtime_->pool().free_pages(), 0);
+  const std::optional<SequenceKv> left = scheduler_->admit(&salt, tokens(48), 48);
+  ASSERT_TRUE(left.has_value());
+  EXPECT_EQ(left->length(), 16) << "no more than needed made way";
 }
 
 TEST_F(SchedulerTest, NothingToDoIsAnEmptyPlan) {

@@ -48,12 +48,13 @@ SummaryView PageSummaries::view(int32_t layer, const int32_t* page_table, int64_
   return view;
 }
 
-int64_t PageSummaries::claim(int32_t layer, const int32_t* page_table, int64_t n_blocks) {
-  // Blocks are claimed from the first on and voided from the last on, so the last one tells.
-  int64_t made = n_blocks;
-  for (; made > 0; --made) {
-    const int64_t last = made * spec_.block_rows - 1;
-    if (rows_of(page_table[last / kPageRows])[layer] > last % kPageRows) break;
+int64_t PageSummaries::claim(int32_t layer, const int32_t* page_table, int64_t n_blocks,
+                             int64_t known) {
+  TIDAL_CHECK(known >= 0 && known <= n_blocks);
+  int64_t made = known;
+  for (; made < n_blocks; ++made) {
+    const int64_t last = (made + 1) * spec_.block_rows - 1;
+    if (rows_of(page_table[last / kPageRows])[layer] <= last % kPageRows) break;
   }
   for (int64_t block = made; block < n_blocks; ++block) {
     take_slot(page_table[((block + 1) * spec_.block_rows - 1) / kPageRows]);

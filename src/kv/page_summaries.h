@@ -42,9 +42,10 @@ class PageSummaries {
 
   // The first n_blocks of a sequence, all whole. The view's `open` is the caller's.
   SummaryView view(int32_t layer, const int32_t* page_table, int64_t n_blocks) const;
-  // How many of the first n_blocks are made, counted from the first. The caller makes the others
-  // before anyone reads them: from now on they count as made.
-  int64_t claim(int32_t layer, const int32_t* page_table, int64_t n_blocks);
+  // How many of the first n_blocks are made, counted from the first to one that is not; the first
+  // `known` are. The caller makes the others before anyone reads them: from now on they count as
+  // made. Pages of several sequences may follow each other, so a later one may be made already.
+  int64_t claim(int32_t layer, const int32_t* page_table, int64_t n_blocks, int64_t known);
 
   // For the pool: the page is free; its rows from n_rows on will be written; `to` became a copy of
   // the first n_rows rows of `from`.

@@ -71,13 +71,13 @@ class Summarised {
     return end_row - extent.first_row;
   }
 
+  Summarised(SequenceKv rows, SequenceSummaries summaries)
+      : kv(std::move(rows)), own(std::move(summaries)) {}
+
   SequenceKv kv;
   SequenceSummaries own;
 
  private:
-  Summarised(SequenceKv rows, SequenceSummaries summaries)
-      : kv(std::move(rows)), own(std::move(summaries)) {}
-
   float expected(const KvView& view, int64_t first, int64_t end, size_t e) const {
     const bool second = e >= kWidth;  // V, or the maximum
     float sum = 0, least = INFINITY, most = -INFINITY;
@@ -105,6 +105,24 @@ TEST(PageSummaries, AForkReadsNothingAgain) {
   EXPECT_EQ(second.update(100), 0);
   Summarised third = first.fork_rows();
   EXPECT_EQ(third.update(100), 4) << "the block that has not all its rows";
+}
+
+// A prompt whose rows are found on pages of two sequences, of which the second was summarised.
+TEST(PageSummaries, PagesOfSeveralSequencesMayFollowEachOther) {
+  for (const int32_t block_rows : {4, 16, 24}) {
+    PagePool pool(kLayout, 32);
+    const SummarySpec spec = {SummaryKind::kSums, block_rows, 0};
+    Summarised first(pool, spec), second(pool, spec);
+    first.append(96, 1);
+    second.append(96, 1);
+    second.update(96);
+    std::vector<int32_t> pages(first.kv.pages().begin(), first.kv.pages().begin() + 3);
+    pages.insert(pages.end(), second.kv.pages().begin() + 3, second.kv.pages().end());
+    Summarised mixed(SequenceKv(pool, kMaxLength, pages), {pool, spec});
+    EXPECT_EQ(mixed.update(96), 96) << block_rows;
+    EXPECT_EQ(mixed.update(96), 0);
+    EXPECT_EQ(second.update(96), 0) << "what it knows to be made still is";
+  }
 }
 
 TEST(PageSummaries, RowsWrittenAnewAreReadAgain) {

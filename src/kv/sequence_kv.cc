@@ -11,6 +11,16 @@ SequenceKv::SequenceKv(PagePool& pool, int64_t max_length) : pool_(&pool), max_l
   pages_.reserve(static_cast<size_t>(pages_of(max_length)));
 }
 
+SequenceKv::SequenceKv(PagePool& pool, int64_t max_length, std::span<const int32_t> pages)
+    : SequenceKv(pool, max_length) {
+  length_ = std::ssize(pages) * kPageRows;
+  TIDAL_CHECK(length_ <= max_length);
+  for (const int32_t page : pages) {
+    pool.share(page);
+    pages_.push_back(page);
+  }
+}
+
 SequenceKv::~SequenceKv() {
   if (pool_ != nullptr) truncate(0);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kv/page_pool.h"
@@ -15,6 +16,8 @@ class SequenceKv {
  public:
   // max_length bounds the page table, which is reserved here: growing later does not allocate.
   SequenceKv(PagePool& pool, int64_t max_length);
+  // The rows of whole pages that others hold too, in this order.
+  SequenceKv(PagePool& pool, int64_t max_length, std::span<const int32_t> pages);
   ~SequenceKv();
   SequenceKv(SequenceKv&& other) noexcept;
   SequenceKv& operator=(SequenceKv&&) = delete;  // a moved-from sequence may only be destroyed
@@ -35,6 +38,7 @@ class SequenceKv {
   SequenceKv fork() const;
 
   KvView view(int32_t layer) const;
+  std::span<const int32_t> pages() const { return pages_; }  // physical ones, in order
 
  private:
   bool last_page_needs_copy() const;

@@ -1,5 +1,6 @@
 #include "kv/sequence_summaries.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -13,7 +14,8 @@ SequenceSummaries::SequenceSummaries(std::shared_ptr<PageSummaries> whole)
     : whole_(std::move(whole)),
       open_(static_cast<size_t>(whole_->n_layers()) * whole_->summary_floats() * sizeof(float),
             whole_->memory()),
-      done_(static_cast<size_t>(whole_->n_layers())) {}
+      done_(static_cast<size_t>(whole_->n_layers())),
+      made_(done_.size()) {}
 
 void SequenceSummaries::truncate(int64_t length) {
   TIDAL_CHECK(length >= 0);
@@ -21,12 +23,14 @@ void SequenceSummaries::truncate(int64_t length) {
   for (int64_t& done : done_) {
     if (done > length) done = 0;
   }
+  for (int64_t& made : made_) made = std::min(made, length / spec().block_rows);
 }
 
 SequenceSummaries SequenceSummaries::clone() const {
   SequenceSummaries copy(whole_);
   copy.open_ = open_.clone();
   copy.done_ = done_;
+  copy.made_ = made_;
   return copy;
 }
 
@@ -35,7 +39,9 @@ SequenceSummaries::Extent SequenceSummaries::extend(int32_t layer, const KvView&
   TIDAL_CHECK(end_row >= 0 && end_row <= kv.length);
   const int64_t rows = spec().block_rows;
   const int64_t n_whole = end_row / rows;
-  const int64_t made = whole_->claim(layer, kv.page_table, n_whole);
+  int64_t& known = made_[static_cast<size_t>(layer)];
+  const int64_t made = whole_->claim(layer, kv.page_table, n_whole, std::min(known, n_whole));
+  known = std::max(known, n_whole);
   Extent extent{whole_->view(layer, kv.page_table, n_whole), made * rows};
   extent.view.open = open_.as<float>() + static_cast<size_t>(layer) * whole_->summary_floats();
   // The open block grows, and moves to its page when it is whole, unless others are made with it:

@@ -40,6 +40,7 @@ class SequenceSummaries {
   std::shared_ptr<PageSummaries> whole_;
   Buffer open_;                // [n_layers, 2, n_kv_heads, head_dim]
   std::vector<int64_t> done_;  // [n_layers] the open block's rows before it are in open_
+  std::vector<int64_t> made_;  // [n_layers] whole blocks that are made
 };
 
 }  // namespace tidal

@@ -283,10 +283,12 @@ std::vector<Option> generation_rows() {
             TIDAL_MEMBER(stop)),
       toggle({"ignore_eos", "--ignore-eos", kGeneration, "Do not stop at the end-of-text token"},
              TIDAL_MEMBER(ignore_eos)),
-      integer({"conversation", "", kGeneration,
-               "Not 0: requests with the same number reuse the cached rows of what their prompts "
-               "share"},
-              0, kMostSeed, TIDAL_MEMBER(conversation)),
+      toggle({"cache_prompt", "", kGeneration,
+              "Reuse the cached rows of earlier prompts that began alike, and keep this one's"},
+             TIDAL_MEMBER(cache_prompt)),
+      text({"cache_salt", "", kGeneration, "Share cached rows only with requests of the same salt",
+            "empty"},
+           "any text", TIDAL_MEMBER(cache_salt)),
   };
 }
 
@@ -310,7 +312,8 @@ Request make_request(const Options& options) {
   Request request;
   request.max_tokens = options.max_tokens;
   request.ignore_eos = options.ignore_eos;
-  request.conversation = options.conversation;
+  request.cache_prompt = options.cache_prompt;
+  request.cache_salt = options.cache_salt;
   request.stop = options.stop;
   request.sampling = options.sampling;
   request.attention = options.method;

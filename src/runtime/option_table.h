@@ -22,7 +22,8 @@ struct Options {
   int64_t max_tokens = Request{}.max_tokens;
   bool ignore_eos = false;
   std::vector<std::string> stop;
-  uint64_t conversation = 0;
+  bool cache_prompt = Request{}.cache_prompt;
+  std::string cache_salt;
 };
 
 // A request as the options want it, without a prompt.

@@ -115,11 +115,6 @@ void Sequence::commit(const Work& work) {
   if (dense && exact_ == cached() - work.n_rows) exact_ = cached();
 }
 
-SequenceKv Sequence::take_exact_rows() && {
-  kv_.truncate(exact_);
-  return std::move(kv_);
-}
-
 RowsReport Sequence::rows() const {
   const RowsRead rows = rows_read();
   return {rows.k + rows.v, 2 * state_.rows_total};

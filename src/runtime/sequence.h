@@ -69,8 +69,6 @@ class Sequence {
   const SequenceKv& kv() const { return kv_; }
   // Pages that what is queued will take from the pool.
   int64_t pages_to_grow() const { return kv_.pages_needed(length() - cached()); }
-  // Gives the first exact rows away and is of no use any more.
-  SequenceKv take_exact_rows() &&;
 
   RowsReport rows() const;  // of decode steps
   RowsRead rows_read() const { return state_.rows(); }

@@ -195,7 +195,6 @@ class Chat {
     try {
       Request request = make_request(flags_.model);
       request.prompt = engine_.encode_chat(messages_);
-      request.conversation = 1;
       last_ = stream(engine_, std::move(request), /*print=*/!flags_.model.json);
       put("{}\n", flags_.model.json ? dump(completion_json(engine_, *last_)) : "");
       flush_output();

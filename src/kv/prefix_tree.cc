@@ -1,0 +1,120 @@
+#include "kv/prefix_tree.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "base/check.h"
+
+namespace tidal {
+
+PrefixTree::~PrefixTree() {
+  for (const auto& [key, node] : nodes_) pool_.release(node.page);
+}
+
+PrefixTree::Key PrefixTree::key(uint64_t parent, std::span<const int32_t> tokens, int64_t page) {
+  Key result{parent, {}};
+  std::copy_n(tokens.begin() + page * kPageRows, kPageRows, result.second.begin());
+  return result;
+}
+
+SequenceKv PrefixTree::find(std::string_view root, std::span<const int32_t> tokens,
+                            int64_t max_length) {
+  std::vector<int32_t> pages;
+  ++clock_;
+  const auto found = roots_.find(root);
+  if (found != roots_.end()) {
+    uint64_t parent = found->second.id;
+    const int64_t n_whole = std::min<int64_t>(std::ssize(tokens), max_length) / kPageRows;
+    for (int64_t page = 0; page < n_whole; ++page) {
+      const auto place = nodes_.find(key(parent, tokens, page));
+      if (place == nodes_.end()) break;
+      touch(place->second);
+      pages.push_back(place->second.page);
+      parent = place->second.id;
+    }
+  }
+  return {pool_, max_length, pages};
+}
+
+void PrefixTree::insert(std::string_view root, std::span<const int32_t> tokens,
+                        const SequenceKv& kv) {
+  TIDAL_CHECK(kv.length() >= std::ssize(tokens), "{} rows of {} tokens", kv.length(),
+              tokens.size());
+  if (std::ssize(tokens) < kPageRows) return;
+  ++clock_;
+  auto place_of_root = roots_.find(root);
+  if (place_of_root == roots_.end()) {
+    place_of_root = roots_.emplace(root, Node{.id = ++last_id_}).first;
+  }
+  Node* parent = &place_of_root->second;
+  for (int64_t page = 0; page < std::ssize(tokens) / kPageRows; ++page) {
+    const auto [place, is_new] = nodes_.try_emplace(key(parent->id, tokens, page));
+    Node& node = place->second;
+    if (is_new) {
+      node.id = ++last_id_;
+      node.page = kv.pages()[static_cast<size_t>(page)];
+      node.parent = parent;
+      node.key = &place->first;
+      pool_.share(node.page);
+      if (parent->n_children++ == 0) ends_.erase(parent->used);
+    }
+    touch(node);
+    parent = &node;
+  }
+}
+
+void PrefixTree::touch(Node& node) {
+  if (node.n_children == 0) {
+    ends_.erase(node.used);
+    ends_[clock_] = &node;
+  }
+  node.used = clock_;
+}
+
+bool PrefixTree::evict() {
+  for (const auto& [used, node] : ends_) {
+    if (pool_.is_shared(node->page)) continue;
+    remove_end(*node);
+    return true;
+  }
+  Node* oldest = nullptr;
+  for (auto& [key, node] : nodes_) {
+    if (pool_.is_shared(node.page)) continue;
+    if (oldest == nullptr || node.used < oldest->used) oldest = &node;
+  }
+  if (oldest == nullptr) return false;
+  remove(*oldest);
+  return true;
+}
+
+// With all below it, from the ends on.
+void PrefixTree::remove(Node& node) {
+  std::vector<Node*> doomed = {&node};
+  for (size_t i = 0; i < doomed.size(); ++i) {
+    const uint64_t id = doomed[i]->id;
+    PageTokens first;
+    first.fill(std::numeric_limits<int32_t>::min());
+    for (auto child = nodes_.lower_bound({id, first});
+         child != nodes_.end() && child->first.first == id; ++child) {
+      doomed.push_back(&child->second);
+    }
+  }
+  for (auto last = doomed.rbegin(); last != doomed.rend(); ++last) remove_end(**last);
+}
+
+void PrefixTree::remove_end(Node& node) {
+  TIDAL_CHECK(node.n_children == 0);
+  ends_.erase(node.used);
+  pool_.release(node.page);
+  Node& parent = *node.parent;
+  nodes_.erase(nodes_.find(*node.key));
+  if (--parent.n_children > 0) return;
+  if (parent.parent != nullptr) {
+    ends_[parent.used] = &parent;
+  } else {
+    std::erase_if(roots_, [&](const auto& root) { return &root.second == &parent; });
+  }
+}
+
+}  // namespace tidal

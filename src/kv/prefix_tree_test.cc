@@ -1,0 +1,158 @@
+#include "kv/prefix_tree.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+namespace tidal::test {
+namespace {
+
+using Tokens = std::vector<int32_t>;
+
+class PrefixTreeTest : public testing::Test {
+ protected:
+  static constexpr int64_t kMaxLength = 160;
+
+  static Tokens counting(int32_t n, int32_t first = 0) {
+    Tokens tokens(static_cast<size_t>(n));
+    std::iota(tokens.begin(), tokens.end(), first);
+    return tokens;
+  }
+  SequenceKv rows(int64_t n) {
+    SequenceKv kv(pool_, kMaxLength);
+    EXPECT_TRUE(kv.grow(n));
+    return kv;
+  }
+  // Reads a text of its own and leaves it in the tree.
+  std::vector<int32_t> read(const Tokens& tokens, std::string_view root = "") {
+    const SequenceKv kv = rows(std::ssize(tokens));
+    tree_.insert(root, tokens, kv);
+    return {kv.pages().begin(), kv.pages().end()};
+  }
+  int64_t found(const Tokens& tokens, std::string_view root = "") {
+    return tree_.find(root, tokens, kMaxLength).length();
+  }
+
+  PagePool pool_{{.n_layers = 1, .n_kv_heads = 1, .head_dim = 8}, 16};
+  PrefixTree tree_{pool_};
+};
+
+TEST_F(PrefixTreeTest, FindsTheWholePagesOfWhatIsShared) {
+  const std::vector<int32_t> pages = read(counting(50));
+  EXPECT_EQ(tree_.n_pages(), 3) << "the last two rows are no page";
+  Tokens prompt = counting(50);
+  prompt[40] = 999;
+  const SequenceKv kv = tree_.find("", prompt, kMaxLength);
+  EXPECT_EQ(kv.length(), 32);
+  EXPECT_EQ(kv.max_length(), kMaxLength);
+  EXPECT_TRUE(std::equal(kv.pages().begin(), kv.pages().end(), pages.begin()));
+  EXPECT_EQ(found(counting(15)), 0);
+  EXPECT_EQ(found(counting(16)), 16);
+  EXPECT_EQ(found(counting(16, 1)), 0);
+  EXPECT_EQ(tree_.find("", counting(50), 20).length(), 16) << "no more than max_length";
+}
+
+TEST_F(PrefixTreeTest, TextsOfOtherRootsShareNothing) {
+  read(counting(32), "a");
+  EXPECT_EQ(found(counting(32), "b"), 0);
+  EXPECT_EQ(found(counting(32)), 0);
+  EXPECT_EQ(found(counting(32), "a"), 32);
+}
+
+TEST_F(PrefixTreeTest, KeepsThePagesItHasAndAddsWhatIsNew) {
+  const std::vector<int32_t> first = read(counting(32));
+  EXPECT_EQ(pool_.free_pages(), 16 - 2);
+  const std::vector<int32_t> second = read(counting(48));
+  EXPECT_EQ(pool_.free_pages(), 16 - 3);
+  const SequenceKv kv = tree_.find("", counting(48), kMaxLength);
+  EXPECT_EQ(Tokens(kv.pages().begin(), kv.pages().end()), Tokens({first[0], first[1], second[2]}));
+}
+
+TEST_F(PrefixTreeTest, GivesTheEndUsedLongestAgoBackFirst) {
+  Tokens branch = counting(48);
+  branch[40] = 999;
+  read(counting(48));  // two pages and one of its own
+  read(branch);
+  read(counting(16, 500));
+  EXPECT_EQ(found(counting(48)), 48);
+  EXPECT_EQ(tree_.n_pages(), 5);
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_EQ(found(branch), 32);
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_EQ(found(counting(16, 500)), 0);
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_EQ(found(counting(48)), 32);
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_FALSE(tree_.evict());
+  EXPECT_EQ(pool_.free_pages(), 16);
+}
+
+TEST_F(PrefixTreeTest, WhatIsInUseStays) {
+  read(counting(32));
+  read(counting(32, 500));
+  const SequenceKv in_use = tree_.find("", counting(32), kMaxLength);
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_TRUE(tree_.evict());
+  EXPECT_FALSE(tree_.evict());
+  EXPECT_EQ(found(counting(32, 500)), 0);
+  EXPECT_EQ(found(counting(32)), 32);
+}
+
+// Two read the same text at once; the one whose pages came second goes on longer.
+TEST_F(PrefixTreeTest, AnInnerPageThatNobodyHoldsCanBeHadToo) {
+  read(counting(32));
+  SequenceKv longer = rows(48);
+  tree_.insert("", counting(48), longer);
+  EXPECT_EQ(pool_.free_pages(), 16 - 5);
+  EXPECT_TRUE(tree_.evict()) << "the end is in use";
+  EXPECT_EQ(pool_.free_pages(), 16 - 3) << "the two that only the tree had";
+  EXPECT_EQ(tree_.n_pages(), 0);
+  EXPECT_FALSE(tree_.evict());
+}
+
+// Against a list of the texts themselves.
+TEST_F(PrefixTreeTest, RandomTextsAreFoundAsAListWouldFindThem) {
+  std::mt19937 random(3);
+  const auto below = [&](int64_t n) {
+    return static_cast<int64_t>(random() % static_cast<uint64_t>(n));
+  };
+  const auto text = [&] {
+    Tokens tokens;
+    while (tokens.size() < 80) tokens.insert(tokens.end(), 16, static_cast<int32_t>(below(2)));
+    tokens.resize(static_cast<size_t>(below(80)));
+    return tokens;
+  };
+  std::map<Tokens, bool> known;  // beginnings in whole pages
+  for (int step = 0; step < 3000; ++step) {
+    const Tokens tokens = text();
+    const int64_t n_whole = std::ssize(tokens) / kPageRows;
+    int64_t expected = 0;
+    while (expected < n_whole &&
+           known.count({tokens.begin(), tokens.begin() + (expected + 1) * kPageRows}) > 0) {
+      ++expected;
+    }
+    SequenceKv kv = tree_.find("", tokens, kMaxLength);
+    ASSERT_EQ(kv.length(), expected * kPageRows) << step;
+    while (!kv.grow(std::ssize(tokens) - kv.length())) {
+      ASSERT_TRUE(tree_.evict());
+      std::erase_if(
+          known, [&](const auto& entry) { return found(entry.first) < std::ssize(entry.first); });
+    }
+    if (below(3) > 0) {
+      tree_.insert("", tokens, kv);
+      for (int64_t page = 1; page <= n_whole; ++page) {
+        known[{tokens.begin(), tokens.begin() + page * kPageRows}] = true;
+      }
+    }
+    ASSERT_EQ(tree_.n_pages(), std::ssize(known));
+  }
+}
+
+}  // namespace
+}  // namespace tidal::test
