@@ -198,32 +198,13 @@ class StagingBackend final : public ForwardingBackend {
       for_each_operand(copy, access, *this);
     }
   };
-  struct Translating {
-    const Staging& staging;
-    std::deque<Selection>& selections;
-
-    template <typename T>
-    void operator()(T*& pointer, int64_t /*n*/, Access /*access*/) const {
-      pointer = staging.at(pointer);
-    }
-    template <typename T>
-    requires std::is_same_v<std::remove_const_t<T>, Selection>
-    void operator()(T*& selection, Access access) const {
-      Selection& copy = selections.emplace_back(*selection);
-      for_each_operand(copy, access, *this);
-      selection = &copy;
-    }
-  };
-
   template <typename Item, typename Call>
   void run(std::span<const Item> items, const Call& call) {
     Staging staging = stage();
-    std::vector<Item> staged(items.begin(), items.end());
-    for (Item& item : staged) for_each_operand(item, Needing{staging});
+    for (Item item : items) for_each_operand(item, Needing{staging});
     staging.copy_in();
-    std::deque<Selection> selections;
-    for (Item& item : staged) for_each_operand(item, Translating{staging, selections});
-    call(staged);
+    with_operands_at(
+        items, [&](auto* host, int64_t /*n*/) { return staging.at(host); }, call);
     staging.copy_out();
   }
 

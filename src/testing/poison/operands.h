@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <span>
+#include <type_traits>
+#include <vector>
 
 #include "ops/backend.h"
 
@@ -113,6 +117,34 @@ void for_each_operand(TopKItem& item, const F& f) {
   visit_operand(item.scores, item.n_heads * item.n_candidates, Access::kRead, f);
   visit_operand(item.log_sum_exp, item.n_heads, Access::kRead, f);
   f(item.selection, Access::kWrite);
+}
+
+// Puts operands where f(pointer, n) says; copies of the Selections are kept in `selections`.
+template <typename F>
+struct MovingOperands {
+  const F& f;
+  std::deque<Selection>& selections;
+
+  template <typename T>
+  void operator()(T*& pointer, int64_t n, Access /*access*/) const {
+    pointer = f(pointer, n);
+  }
+  template <typename T>
+  requires std::is_same_v<std::remove_const_t<T>, Selection>
+  void operator()(T*& selection, Access access) const {
+    Selection& copy = selections.emplace_back(*selection);
+    for_each_operand(copy, access, *this);
+    selection = &copy;
+  }
+};
+
+// Calls `call` with a copy of the items whose operands lie where f(pointer, n) says.
+template <typename Item, typename F, typename Call>
+void with_operands_at(std::span<const Item> items, const F& f, const Call& call) {
+  std::vector<Item> moved(items.begin(), items.end());
+  std::deque<Selection> selections;
+  for (Item& item : moved) for_each_operand(item, MovingOperands<F>{f, selections});
+  call(std::span<const Item>(moved));
 }
 
 }  // namespace tidal::test

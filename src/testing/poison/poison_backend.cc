@@ -1,8 +1,9 @@
 #include "testing/poison/poison_backend.h"
 
+#include <deque>
 #include <utility>
+#include <vector>
 
-#include "base/check.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/forwarding_backend.h"
 #include "testing/poison/operands.h"
@@ -19,103 +20,76 @@ class PoisonBackend final : public ForwardingBackend {
   std::string_view name() const override { return "poison"; }
   Memory& memory() override { return memory_; }
   void prepare(const Weight& weight, std::byte* to) override {
-    check(to, weight.bytes());
-    const Opening opening(memory_);
-    inner().prepare(weight, to);
+    inner().prepare(weight, memory_.alias(to, weight.bytes()));
   }
   void fetch(const MirroredBuffer& results, size_t bytes) override { results.pull(bytes); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {
-    check(table.data, table.bytes());
-    check_floats(out, std::ssize(ids) * table.cols);
-    const Opening opening(memory_);
-    inner().embed(table, ids, out);
+    inner().embed(here(table), ids, here(out, std::ssize(ids) * table.cols));
   }
   void rms_norm(const float* x, const float* gain, int64_t n_rows, int64_t width, float epsilon,
                 float* out) override {
-    check_floats(x, n_rows * width);
-    check_floats(gain, width);
-    check_floats(out, n_rows * width);
-    const Opening opening(memory_);
-    inner().rms_norm(x, gain, n_rows, width, epsilon, out);
+    inner().rms_norm(here(x, n_rows * width), here(gain, width), n_rows, width, epsilon,
+                     here(out, n_rows * width));
   }
   void matmul(const float* x, int64_t n_rows, std::span<const Linear> linears) override {
-    for (const Linear& linear : linears) {
-      const Weight& weight = *linear.weight;
-      check_floats(x, n_rows * weight.cols);
-      check(weight.data, weight.stored_bytes());
-      if (linear.bias != nullptr) check_floats(linear.bias, weight.rows);
-      check_floats(linear.out, n_rows * weight.rows);
+    std::deque<Weight> weights;
+    std::vector<Linear> moved(linears.begin(), linears.end());
+    for (Linear& linear : moved) {
+      const Weight& weight = weights.emplace_back(here(*linear.weight));
+      linear.weight = &weight;
+      if (linear.bias != nullptr) linear.bias = here(linear.bias, weight.rows);
+      linear.out = here(linear.out, n_rows * weight.rows);
     }
-    const Opening opening(memory_);
-    inner().matmul(x, n_rows, linears);
+    inner().matmul(here(x, n_rows * linears[0].weight->cols), n_rows, moved);
   }
   void rope(float* x, int64_t n_rows, int32_t n_heads, int32_t head_dim, const float* cos_sin,
             RopePairing pairing) override {
-    check_floats(x, n_rows * n_heads * head_dim);
-    check_floats(cos_sin, n_rows * head_dim);
-    const Opening opening(memory_);
-    inner().rope(x, n_rows, n_heads, head_dim, cos_sin, pairing);
+    inner().rope(here(x, n_rows * n_heads * head_dim), n_rows, n_heads, head_dim,
+                 here(cos_sin, n_rows * head_dim), pairing);
   }
   void swiglu(float* gate, const float* up, int64_t n) override {
-    check_floats(gate, n);
-    check_floats(up, n);
-    const Opening opening(memory_);
-    inner().swiglu(gate, up, n);
+    inner().swiglu(here(gate, n), here(up, n), n);
   }
   void append(std::span<const AppendItem> items) override {
-    run(items, [&] { inner().append(items); });
+    run(items, [&](auto moved) { inner().append(moved); });
   }
   void attend(std::span<const AttendItem> items) override {
-    run(items, [&] { inner().attend(items); });
+    run(items, [&](auto moved) { inner().attend(moved); });
   }
   void score(std::span<const ScoreItem> items) override {
-    run(items, [&] { inner().score(items); });
+    run(items, [&](auto moved) { inner().score(moved); });
   }
   void top_k(std::span<const TopKItem> items) override {
-    run(items, [&] { inner().top_k(items); });
+    run(items, [&](auto moved) { inner().top_k(moved); });
   }
   void update_page_bounds(std::span<const PageBoundsItem> items) override {
-    run(items, [&] { inner().update_page_bounds(items); });
+    run(items, [&](auto moved) { inner().update_page_bounds(moved); });
   }
   void score_pages(std::span<const ScorePagesItem> items) override {
-    run(items, [&] { inner().score_pages(items); });
+    run(items, [&](auto moved) { inner().score_pages(moved); });
   }
   void update_block_sums(std::span<const BlockSumsItem> items) override {
-    run(items, [&] { inner().update_block_sums(items); });
+    run(items, [&](auto moved) { inner().update_block_sums(moved); });
   }
   void attend_rest(std::span<const AttendRestItem> items) override {
-    run(items, [&] { inner().attend_rest(items); });
+    run(items, [&](auto moved) { inner().attend_rest(moved); });
   }
 
  private:
-  using Opening = PoisonMemory::Opening;
-
-  void check(const void* data, size_t bytes) const {
-    TIDAL_CHECK(memory_.holds(data, bytes), "an operand of {} bytes is not the back end's", bytes);
+  template <typename T>
+  T* here(T* data, int64_t n) const {
+    return memory_.alias(data, static_cast<size_t>(n) * sizeof(T));
   }
-  void check_floats(const float* data, int64_t n) const {
-    check(data, static_cast<size_t>(n) * sizeof(float));
+  Weight here(Weight weight) const {
+    weight.data = memory_.alias(weight.data, weight.stored_bytes());
+    return weight;
   }
-
-  struct Checking {
-    const PoisonBackend& backend;
-
-    template <typename T>
-    void operator()(T* data, int64_t n, Access /*access*/) const {
-      backend.check(data, static_cast<size_t>(n) * sizeof(T));
-    }
-    void operator()(const Selection* selection, Access access) const {
-      Selection copy = *selection;
-      for_each_operand(copy, access, *this);
-    }
-  };
 
   template <typename Item, typename Call>
   void run(std::span<const Item> items, const Call& call) {
-    for (Item item : items) for_each_operand(item, Checking{*this});
-    const Opening opening(memory_);
-    call();
+    with_operands_at(
+        items, [&](auto* data, int64_t n) { return here(data, n); }, call);
   }
 
   std::unique_ptr<Backend> owned_;

@@ -1,10 +1,10 @@
 // A back end whose memory the host must not touch, standing in for a device in tests.
 //
-// Its memory is closed to every access but while one of its operations runs, so what reaches around
-// the seam dies where it does so. Operands that do not lie in that memory abort too: a device could
-// not read them. The work itself is the CPU back end's. Including this header adds it to
-// backend_names() as "poison"; with TIDAL_TEST_POISON in the environment it takes the place of
-// "cpu", the default.
+// The addresses of its memory can be read and written by nobody, so what reaches around the seam
+// dies where it does so: an operation works on their alias (poison_memory.h). Operands that do not
+// lie in that memory abort too: a device could not read them. The work itself is the CPU back
+// end's. Including this header adds it to backend_names() as "poison"; with TIDAL_TEST_POISON in
+// the environment it takes the place of "cpu", the default.
 #pragma once
 
 #include <cstdlib>

@@ -38,7 +38,7 @@ TEST(PoisonBackendDeathTest, TheHostMayNotTouchItsMemory) {
   const Buffer up = backend->allocate(8 * sizeof(float));
   EXPECT_DEATH(gate.as<volatile float>()[0] = 1.0f, "");
   backend->swiglu(gate.as<float>(), up.as<float>(), 8);
-  EXPECT_DEATH(gate.as<volatile float>()[0] = 1.0f, "") << "closed again";
+  EXPECT_DEATH(gate.as<volatile float>()[0] = 1.0f, "") << "nor after an operation";
 }
 
 TEST(PoisonBackendDeathTest, TheHostsMemoryIsNoOperand) {
@@ -46,7 +46,8 @@ TEST(PoisonBackendDeathTest, TheHostsMemoryIsNoOperand) {
   const Buffer gate = backend->allocate(8 * sizeof(float));
   std::vector<float> up(8);
   EXPECT_DEATH(backend->swiglu(gate.as<float>(), up.data(), 8), "not the back end's");
-  EXPECT_DEATH(backend->memory().copy_in(up.data(), up.data(), 4), "copy in");
+  EXPECT_DEATH(backend->memory().copy_in(up.data(), up.data(), 4), "not the back end.s");
+  EXPECT_DEATH(backend->memory().copy_in(gate.data(), gate.data(), 4), "copy in");
 }
 
 TEST(PoisonBackend, IsOneOfThoseThatSuitesRunOn) {

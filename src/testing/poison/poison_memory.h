@@ -1,6 +1,7 @@
-// The memory of the poison back end: closed to every access but while an Opening lives.
+// The memory of the poison back end: the host is given addresses that nobody can read or write.
 //
-// Whoever touches it without one ends the program where it does so (SIGSEGV).
+// Every address has an alias, a fixed distance away, where the bytes really are and which the back
+// end alone knows. Whoever touches the memory itself ends the program where it does so (SIGSEGV).
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,8 @@ namespace tidal::test {
 
 class PoisonMemory final : public Memory {
  public:
+  PoisonMemory();
+
   bool host_addressable() const override { return false; }
   std::byte* allocate(size_t bytes) override;
   void free(std::byte* memory, size_t bytes) override;
@@ -21,28 +24,22 @@ class PoisonMemory final : public Memory {
   void copy(void* to, const void* from, size_t bytes) override;
   void zero(void* memory, size_t bytes) override;
 
-  // Whether all of the bytes lie here, or any.
-  bool holds(const void* data, size_t bytes) const;
-  bool touches(const void* data, size_t bytes) const;
-
-  class Opening {
-   public:
-    explicit Opening(PoisonMemory& memory);
-    ~Opening();
-    Opening(const Opening&) = delete;
-
-   private:
-    PoisonMemory& memory_;
-  };
+  // Aborts unless all of the bytes lie here. Where they really are.
+  template <typename T>
+  T* alias(T* memory, size_t bytes) const {
+    check_holds(memory, bytes);
+    if (memory == nullptr) return nullptr;
+    return reinterpret_cast<T*>(alias_ + (reinterpret_cast<const std::byte*>(memory) - base_));
+  }
 
  private:
-  void protect(int protection);
-  template <typename F>
-  void with_open(const void* data, size_t bytes, const F& f);
+  void check_holds(const void* memory, size_t bytes) const;
+  bool touches(const void* memory, size_t bytes) const;
 
-  mutable std::recursive_mutex mutex_;
-  std::map<const std::byte*, size_t> regions_;  // bytes of whole pages, by where they begin
-  int n_open_ = 0;
+  std::byte* base_;   // addresses given out
+  std::byte* alias_;  // of the first of them
+  mutable std::mutex mutex_;
+  std::map<size_t, size_t> used_;  // bytes of whole pages, by where they begin from base_
 };
 
 // One for the whole program: models keep what was prepared in it.
