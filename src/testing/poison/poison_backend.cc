@@ -22,7 +22,6 @@ class PoisonBackend final : public ForwardingBackend {
   void prepare(const Weight& weight, std::byte* to) override {
     inner().prepare(weight, memory_.alias(to, weight.bytes()));
   }
-  void fetch(const MirroredBuffer& results, size_t bytes) override { results.pull(bytes); }
 
   void embed(const Weight& table, std::span<const int32_t> ids, float* out) override {
     inner().embed(here(table), ids, here(out, std::ssize(ids) * table.cols));
