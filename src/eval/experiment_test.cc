@@ -18,8 +18,8 @@ using testing::ElementsAre;
 
 class ExperimentTest : public testing::Test {
  protected:
-  std::vector<MethodCase> cases(const Comparison& wanted) const {
-    return method_cases(wanted, {}, *model_, {});
+  std::vector<MethodCase> cases(const Comparison& comparison) const {
+    return method_cases(comparison, {}, *model_, {});
   }
   // Two items, the first of 10 tokens and the second of 20.
   Experiment experiment(const std::vector<std::string>& methods, const std::string& log = "",

@@ -36,7 +36,7 @@ std::vector<NeedleAnswer> ask_needle(
       NeedleAnswer& answer = answers[branch];
       tokens[branch].push_back(id);
       answer.text = tokenizer.decode(tokens[branch]);
-      answer.score = needle_score(answer.text, prompt.wanted);
+      answer.score = needle_score(answer.text, prompt.expected);
       if (answer.score < 1) next.push_back({steps[row].branch, id});
     }
     steps = std::move(next);

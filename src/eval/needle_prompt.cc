@@ -66,7 +66,7 @@ void append(std::vector<int32_t>& to, std::span<const int32_t> from) {
 
 // What a text hides, and how it is asked for.
 struct Hidden {
-  std::vector<std::string> wanted;
+  std::vector<std::string> expected;
   std::vector<std::string> needles;
   std::string question;
   std::string answer_prefix;
@@ -75,10 +75,10 @@ struct Hidden {
 Hidden draw_hidden(NeedleKind kind, uint64_t& random) {
   Hidden hidden;
   if (kind == NeedleKind::kPasskey) {
-    hidden.wanted.push_back(five_digits(random));
+    hidden.expected.push_back(five_digits(random));
     hidden.needles.push_back(
         fmt::format("\n\nThe secret passkey is {0}. Remember it. {0} is the secret passkey.\n\n",
-                    hidden.wanted.front()));
+                    hidden.expected.front()));
     hidden.question = "\n\nWhat is the secret passkey mentioned in the text above?";
     hidden.answer_prefix = "The secret passkey is";
     return hidden;
@@ -87,9 +87,9 @@ Hidden draw_hidden(NeedleKind kind, uint64_t& random) {
   std::vector<std::string_view> cities;
   for (int64_t i = 0; i < kNeedles; ++i) {
     cities.push_back(kCities[static_cast<size_t>((first + i) % std::ssize(kCities))]);
-    hidden.wanted.push_back(five_digits(random));
+    hidden.expected.push_back(five_digits(random));
     hidden.needles.push_back(fmt::format("\n\nThe secret number of {} is {}. Remember it.\n\n",
-                                         cities.back(), hidden.wanted.back()));
+                                         cities.back(), hidden.expected.back()));
   }
   hidden.question = fmt::format(
       "\n\nWhat are the secret numbers of {} mentioned in the text above? Name them in this order.",
@@ -113,12 +113,12 @@ NeedleKind needle_kind(std::string_view name) {
   fail(ErrorCode::kInvalidArgument, "--kind is '{}', give passkey, pairs or multi", name);
 }
 
-double needle_score(std::string_view answer, const std::vector<std::string>& wanted) {
-  TIDAL_CHECK(!wanted.empty());
-  const auto found = std::count_if(wanted.begin(), wanted.end(), [&](const std::string& one) {
+double needle_score(std::string_view answer, const std::vector<std::string>& expected) {
+  TIDAL_CHECK(!expected.empty());
+  const auto found = std::count_if(expected.begin(), expected.end(), [&](const std::string& one) {
     return answer.find(one) != std::string_view::npos;
   });
-  return static_cast<double>(found) / static_cast<double>(wanted.size());
+  return static_cast<double>(found) / static_cast<double>(expected.size());
 }
 
 NeedlePrompts::NeedlePrompts(Tokenizer tokenizer, const std::optional<ChatTemplate>& chat_template,
@@ -211,7 +211,7 @@ NeedlePrompt NeedlePrompts::make_hidden(NeedleKind kind, int64_t length, double 
                                         uint64_t& random) const {
   NeedlePrompt prompt;
   const Hidden hidden = draw_hidden(kind, random);
-  prompt.wanted = hidden.wanted;
+  prompt.expected = hidden.expected;
   prompt.answer_tokens = kAnswerTokens * std::ssize(hidden.needles);
   std::vector<Tokens> needles;
   for (const std::string& needle : hidden.needles) needles.push_back(encode(needle));
@@ -228,9 +228,9 @@ NeedlePrompt NeedlePrompts::make_hidden(NeedleKind kind, int64_t length, double 
   int64_t done = 0;
   for (size_t i = 0; i < needles.size(); ++i) {
     const double share = (static_cast<double>(i) + depth) / static_cast<double>(needles.size());
-    const auto wanted = static_cast<int64_t>(std::llround(share * static_cast<double>(n_filler)));
-    const bool inside = wanted > 0 && wanted < n_filler;
-    const int64_t place = std::max(done, inside ? sentence_end_before(text, wanted) : wanted);
+    const auto target = static_cast<int64_t>(std::llround(share * static_cast<double>(n_filler)));
+    const bool inside = target > 0 && target < n_filler;
+    const int64_t place = std::max(done, inside ? sentence_end_before(text, target) : target);
     append(prompt.tokens,
            std::span(text).subspan(static_cast<size_t>(done), static_cast<size_t>(place - done)));
     append(prompt.tokens, needles[i]);
@@ -277,7 +277,7 @@ NeedlePrompt NeedlePrompts::make_pairs(int64_t length, double depth, uint64_t& r
   lines.insert(lines.begin() + place, needle);
 
   NeedlePrompt prompt;
-  prompt.wanted = {value};
+  prompt.expected = {value};
   prompt.answer_tokens = kAnswerTokens;
   prompt.tokens = around.head;
   append(prompt.tokens, opening);

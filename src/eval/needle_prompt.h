@@ -27,8 +27,8 @@ NeedleKind needle_kind(std::string_view name);
 
 struct NeedlePrompt {
   std::vector<int32_t> tokens;
-  std::vector<std::string> wanted;  // what the answer has to hold
-  int64_t answer_tokens = 0;        // more are not waited for
+  std::vector<std::string> expected;  // what the answer has to hold
+  int64_t answer_tokens = 0;          // more are not waited for
 };
 
 class NeedlePrompts {
@@ -65,7 +65,7 @@ class NeedlePrompts {
   std::vector<Tokens> books_;
 };
 
-// The share of `wanted` that `answer` holds.
-double needle_score(std::string_view answer, const std::vector<std::string>& wanted);
+// The share of `expected` that `answer` holds.
+double needle_score(std::string_view answer, const std::vector<std::string>& expected);
 
 }  // namespace tidal

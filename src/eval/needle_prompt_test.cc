@@ -39,10 +39,10 @@ TEST_F(NeedlePromptsTest, AreExactlyAsLongAsAsked) {
           const NeedlePrompt prompt = make.make(kind, length, depth, 7);
           EXPECT_EQ(std::ssize(prompt.tokens), length);
           const std::string all = text(make, prompt);
-          for (const std::string& wanted : prompt.wanted) {
+          for (const std::string& wanted : prompt.expected) {
             EXPECT_NE(all.find(wanted), std::string::npos) << all;
           }
-          EXPECT_EQ(needle_score(all, prompt.wanted), 1);
+          EXPECT_EQ(needle_score(all, prompt.expected), 1);
         }
       }
     }
@@ -54,7 +54,7 @@ TEST_F(NeedlePromptsTest, DepthIsWhereTheNeedleLies) {
   const auto place = [&](double depth) {
     const NeedlePrompt prompt = make.make(NeedleKind::kPasskey, 1500, depth, 3);
     return static_cast<double>(
-        text(make, prompt).find("The secret passkey is " + prompt.wanted.front()));
+        text(make, prompt).find("The secret passkey is " + prompt.expected.front()));
   };
   const double first = place(0);
   const double last = place(1);
@@ -73,12 +73,12 @@ TEST_F(NeedlePromptsTest, AreWellFormed) {
   // The pairs are JSON but for their last comma.
   const NeedlePrompt pairs = make.make(NeedleKind::kPairs, 1203, 0.5, 3);
   const std::string text_of_pairs = text(make, pairs);
-  const std::string value = pairs.wanted.front();
+  const std::string value = pairs.expected.front();
   EXPECT_NE(text_of_pairs.find("\": \"" + value + "\",\n"), std::string::npos);
   EXPECT_TRUE(text_of_pairs.ends_with("\" is \""));
   const NeedlePrompt multi = make.make(NeedleKind::kMulti, 1500, 0.5, 3);
-  EXPECT_EQ(multi.wanted.size(), 4u);
-  EXPECT_EQ(needle_score("x" + multi.wanted[0] + "," + multi.wanted[2], multi.wanted), 0.5);
+  EXPECT_EQ(multi.expected.size(), 4u);
+  EXPECT_EQ(needle_score("x" + multi.expected[0] + "," + multi.expected[2], multi.expected), 0.5);
 }
 
 TEST_F(NeedlePromptsTest, SeedsDecide) {

@@ -112,7 +112,7 @@ std::vector<Experiment::Result> ask(Branches& branches, const NeedlePrompt& prom
   std::vector<Experiment::Result> results;
   for (const NeedleAnswer& answer : ask_needle(branches, prompt, tokenizer, methods, on_progress)) {
     results.push_back({{{"score", answer.score},
-                        {"wanted", prompt.wanted},
+                        {"wanted", prompt.expected},
                         {"answer", answer.text},
                         {"rows", rows_json(answer.rows)}}});
   }
