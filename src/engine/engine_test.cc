@@ -11,14 +11,11 @@
 #include <functional>
 #include <iterator>
 #include <map>
-#include <random>
 #include <thread>
 #include <utility>
 
-#include "engine/engine_model.h"
+#include "engine/engine_test_util.h"
 #include "files/gguf.h"
-#include "testing/paths.h"
-#include "testing/poison/poison_backend.h"  // the suite runs on it too
 #include "testing/temp_folder.h"
 
 namespace tidal::test {
@@ -26,67 +23,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-EngineOptions options(int32_t max_sequences = 4, int32_t threads = 2) {
-  EngineOptions options;
-  options.model = data_path("tiny-llama.gguf");
-  options.threads = threads;
-  options.context_size = 1024;
-  options.max_sequences = max_sequences;
-  options.prefill_chunk = 64;
-  return options;
-}
-
-std::string long_text(size_t n, unsigned salt = 0) {
-  std::string text;
-  for (size_t i = 0; i < n; ++i) text += static_cast<char>('a' + (i * i + salt * 7 + i / 5) % 26);
-  return text;
-}
-
-Request make_request(const Engine& engine, const std::string& text, const std::string& method,
-                     const std::string& plan = {}) {
-  Request request;
-  request.prompt = engine.encode(text);
-  request.max_tokens = 24;
-  request.ignore_eos = true;
-  request.attention.name = method;
-  request.attention.plan = plan;
-  request.attention.min_context = 0;
-  request.sampling.temperature = 0.7f;
-  request.sampling.seed = text.size();
-  return request;
-}
-
-constexpr const char* kOwn =
-    "full:0 select:1 budget:16 scope:all pool:softmax sinks:2 recent:4 own:on";
-
-std::vector<Request> mixed_requests(const Engine& engine) {
-  std::vector<Request> requests;
-  requests.push_back(make_request(engine, long_text(150), "full"));
-  requests.push_back(make_request(engine, long_text(201, 1), "tidal", kOwn));
-  requests.push_back(make_request(engine, long_text(97, 2), "tidal",
-                                  "full:0 select:1 budget:24 scope:q correct:3"));
-  requests.push_back(make_request(engine, long_text(33, 3), "quest", "full:0 budget:32 page:16"));
-  requests.push_back(make_request(engine, long_text(180, 4), "window", "sinks:2 budget:20"));
-  requests.push_back(make_request(engine, long_text(64, 5), "oracle", "full:none budget:12"));
-  requests.push_back(make_request(engine, long_text(129, 6), "tidal",
-                                  "full:0 select:1 budget:40 "
-                                  "scope:kv correct:5"));
-  return requests;
-}
-
-std::vector<Completion> run_together(Engine& engine, std::vector<Request> requests) {
-  std::map<RequestId, Completion> done;
-  for (Request& request : requests) {
-    request.on_finish = [&done](const Completion& completion) { done[completion.id] = completion; };
-    engine.submit(std::move(request));
-  }
-  while (engine.step()) {
-  }
-  std::vector<Completion> result;
-  for (auto& [id, completion] : done) result.push_back(std::move(completion));
-  return result;
-}
 
 TEST(Engine, AnswersTheSameAloneAndInAnyCompanyAndWithAnyThreads) {
   std::vector<Completion> alone;
@@ -273,120 +209,6 @@ TEST(Engine, WaitsForPagesAndFinishesEverything) {
   }
 }
 
-TEST(Engine, APromptThatBeginsAlikeReusesRows) {
-  Engine engine(options(1));
-  const Completion one = engine.run(make_request(engine, long_text(200), "tidal", kOwn));
-  EXPECT_EQ(one.reused_tokens, 0);
-
-  const auto second = [&](bool cache_prompt, const std::string& salt) {
-    Request request = make_request(engine, long_text(200), "tidal", kOwn);
-    request.prompt.insert(request.prompt.end(), one.tokens.begin(), one.tokens.end());
-    request.cache_prompt = cache_prompt;
-    request.cache_salt = salt;
-    request.max_tokens = 4;
-    request.sampling.temperature = 0;
-    return engine.run(std::move(request));
-  };
-  const Completion fresh = second(false, "");
-  EXPECT_EQ(fresh.reused_tokens, 0);
-  const Completion reused = second(true, "");
-  EXPECT_EQ(reused.reused_tokens, 192) << "whole pages, and none that sparse steps wrote";
-  EXPECT_EQ(reused.tokens, fresh.tokens);
-  const Completion other = second(true, "another user");
-  EXPECT_EQ(other.reused_tokens, 0);
-  EXPECT_EQ(second(true, "another user").reused_tokens, (other.prompt_tokens - 1) / 16 * 16);
-}
-
-// While one reads on, the next one begins on what is there: a prompt is kept when it is read.
-TEST(Engine, APromptIsKeptAsSoonAsItIsRead) {
-  Engine engine(options(2));
-  std::vector<Completion> done;
-  Request first = make_request(engine, long_text(100), "full");
-  bool submitted = false;
-  first.on_token = [&](const TokenEvent&) {
-    if (std::exchange(submitted, true)) return;
-    Request next = make_request(engine, long_text(100) + "x", "full");
-    next.on_finish = [&](const Completion& completion) { done.push_back(completion); };
-    engine.submit(std::move(next));
-  };
-  engine.run(std::move(first));
-  while (engine.step()) {
-  }
-  ASSERT_EQ(done.size(), 1u);
-  EXPECT_EQ(done[0].reused_tokens, 96);
-}
-
-// Requests at random: tokens with reuse are those without, whatever runs beside them, is cancelled
-// or makes way. Texts begin alike in many places and are longer than the cache all together.
-TEST(Engine, ReuseNeverChangesTokens) {
-  std::mt19937 random(11);
-  const auto below = [&](size_t n) { return static_cast<size_t>(random()) % n; };
-  EngineOptions small = options(3);
-  small.context_size = 448;
-  Engine engine(small);
-  EngineOptions alone_options = options(1);
-  Engine alone(alone_options);
-  int64_t reused = 0;
-  const std::pair<const char*, const char*> methods[] = {
-      {"full", ""},
-      {"tidal", kOwn},
-      {"tidal", "full:none select:0 budget:16 scope:all pool:softmax own:on rest:16"},
-      {"tidal", "full:none select:0 budget:16 scope:all pool:softmax own:on rest:48"},
-      {"tidal", "full:0 select:1 budget:24 scope:q correct:3"},
-      {"quest", "full:0 budget:32 page:16"}};
-  std::map<RequestId, Request> asked;
-  std::map<RequestId, Completion> done;
-  for (int round = 0; round < 60; ++round) {
-    for (size_t i = 0; i < 1 + below(4); ++i) {
-      const std::string text = long_text(20 + below(120), static_cast<unsigned>(below(2))) +
-                               long_text(below(100), static_cast<unsigned>(below(3)));
-      const auto& [method, plan] = methods[below(std::size(methods))];
-      Request request = make_request(engine, text, method, plan);
-      request.max_tokens = 20 + static_cast<int64_t>(below(40));
-      request.sampling.temperature = 2.0f;
-      if (!done.empty() && below(2) == 0) {  // goes on with an answer
-        const auto& [before, completion] = *std::next(done.begin(), std::ssize(done) - 1);
-        request.prompt = asked.at(before).prompt;
-        request.prompt.insert(request.prompt.end(), completion.tokens.begin(),
-                              completion.tokens.end());
-        request.prompt.push_back(5);
-        if (request.prompt.size() > 380) request.prompt.resize(380);
-      }
-      Request copy = request;
-      request.on_finish = [&](const Completion& completion) { done[completion.id] = completion; };
-      const RequestId id = engine.submit(std::move(request));
-      asked.emplace(id, std::move(copy));
-    }
-    for (size_t steps = below(80); steps > 0; --steps) engine.step();
-    if (below(3) == 0) engine.cancel(asked.rbegin()->first);
-  }
-  while (engine.step()) {
-  }
-  ASSERT_EQ(done.size(), asked.size());
-  for (auto& [id, request] : asked) {
-    const Completion& completion = done.at(id);
-    reused += completion.reused_tokens;
-    request.cache_prompt = false;
-    Completion expected = alone.run(std::move(request));
-    if (completion.finish_reason == FinishReason::kCancelled) {
-      ASSERT_LE(completion.tokens.size(), expected.tokens.size());
-      expected.tokens.resize(completion.tokens.size());
-    }
-    ASSERT_EQ(completion.tokens, expected.tokens)
-        << "request " << id << " after " << completion.reused_tokens << " reused tokens";
-  }
-  EXPECT_GT(reused, 1000);
-}
-
-TEST(Engine, KeptRowsMakeWay) {
-  EngineOptions small = options(1);
-  small.context_size = 256;
-  Engine engine(small);
-  engine.run(make_request(engine, long_text(200), "full"));
-  const Completion other = engine.run(make_request(engine, long_text(220, 3), "full"));
-  EXPECT_EQ(other.tokens.size(), 24u);
-}
-
 TEST(Engine, ChatKeepsControlTokensOutOfMessages) {
   Engine engine(options());
   const Message honest[] = {{"user", "hello"}};
@@ -455,104 +277,6 @@ TEST(Engine, ADestroyedEngineFinishesWhatItHeld) {
   }
   ASSERT_EQ(finished.size(), 3u);
   for (const RequestId id : ids) EXPECT_EQ(finished.at(id), FinishReason::kCancelled);
-}
-
-TEST(Engine, WhatWasReadOfACancelledPromptIsKept) {
-  Engine engine(options(1));
-  Request request = make_request(engine, long_text(200), "full");
-  RequestId id = 0;
-  request.on_prefill = [&](int64_t done, int64_t) {
-    if (done == 128) engine.cancel(id);
-  };
-  id = engine.submit(std::move(request));
-  while (engine.step()) {
-  }
-  Request again = make_request(engine, long_text(200), "full");
-  Request fresh = again;
-  fresh.cache_prompt = false;
-  const Completion reused = engine.run(std::move(again));
-  EXPECT_EQ(reused.reused_tokens, 128);
-  EXPECT_EQ(reused.tokens, engine.run(std::move(fresh)).tokens);
-}
-
-// An engine on a machine whose memory holds this many pages of the cache.
-class EngineMemory : public testing::Test {
- protected:
-  EngineMemory() {
-    runtime_of(engine_).ask_for_memory([this] {
-      const Runtime& runtime = runtime_of(engine_);
-      const int64_t left = pages_ - runtime.written_pages();
-      return static_cast<uint64_t>(left) * kPageRows * bytes_per_token_;
-    });
-  }
-  Request request(size_t n_prompt, int64_t max_tokens, unsigned salt = 0) {
-    Request request = make_request(engine_, long_text(n_prompt, salt), "full");
-    request.max_tokens = max_tokens;
-    request.stop = {"never"};  // an answer that may end before its length does
-    return request;
-  }
-  std::string refusal(Request request) {
-    try {
-      engine_.submit(std::move(request));
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::kExhausted);
-      return error.what();
-    }
-    return "admitted";
-  }
-
-  int64_t pages_ = 20;  // 320 tokens
-  Engine engine_{options()};
-  const size_t bytes_per_token_ = runtime_of(engine_).pool().bytes_per_token();
-};
-
-TEST_F(EngineMemory, RefusesAPromptBeyondIt) {
-  EXPECT_THAT(refusal(request(321, 5)),
-              AllOf(HasSubstr("KV cache"), HasSubstr("321 tokens"), HasSubstr("GiB"),
-                    HasSubstr("`context_size`"), HasSubstr("`k_cache_type`")));
-  Request to_the_end = request(300, 22);
-  EXPECT_EQ(refusal(to_the_end), "admitted") << "it may end before";
-  to_the_end.stop.clear();
-  EXPECT_THAT(refusal(to_the_end), HasSubstr("321 tokens"));
-  to_the_end.max_tokens = 21;
-  EXPECT_EQ(engine_.run(to_the_end).tokens.size(), 21u);
-  to_the_end.prompt = engine_.encode(long_text(320, 9));
-  to_the_end.max_tokens = 1;
-  EXPECT_EQ(engine_.run(to_the_end).tokens.size(), 1u) << "pages of others are free again";
-}
-
-TEST_F(EngineMemory, AnAnswerThatGrowsBeyondItEndsWithWhatItHas) {
-  pages_ = 18;
-  std::vector<Request> requests;
-  requests.push_back(request(100, 400));
-  requests.push_back(request(90, 20, 1));
-  const std::vector<Completion> done = run_together(engine_, std::move(requests));
-  EXPECT_EQ(done[0].finish_reason, FinishReason::kError);
-  EXPECT_THAT(done[0].error, AllOf(HasSubstr("KV cache"), HasSubstr("`max_tokens`")));
-  EXPECT_EQ(done[0].tokens.size(), 18u * kPageRows - 100 + 1);
-  EXPECT_FALSE(done[0].text.empty());
-  EXPECT_EQ(done[1].finish_reason, FinishReason::kLength);
-  EXPECT_EQ(done[1].tokens.size(), 20u);
-}
-
-TEST_F(EngineMemory, RequestsThatFitOneAfterTheOtherWait) {
-  std::vector<Request> requests;
-  for (unsigned i = 0; i < 3; ++i) requests.push_back(request(200, 20, i));
-  for (const Completion& completion : run_together(engine_, std::move(requests))) {
-    EXPECT_EQ(completion.finish_reason, FinishReason::kLength) << completion.error;
-  }
-}
-
-TEST_F(EngineMemory, KeptRowsDoNotCountAndMakeWay) {
-  Request first = request(290, 10);
-  Request again = first;
-  again.prompt = engine_.encode(long_text(290) + "abcdefghi");
-  engine_.run(std::move(first));
-  EXPECT_EQ(refusal(again), "admitted");
-  EXPECT_GT(engine_.run(again).reused_tokens, 280);
-  Request other = request(300, 10, 5);
-  const Completion completion = engine_.run(std::move(other));
-  EXPECT_EQ(completion.finish_reason, FinishReason::kLength) << completion.error;
 }
 
 // The shipped model with some bytes changed, under another name.
