@@ -28,8 +28,8 @@ inline std::string long_text(size_t n, unsigned salt = 0) {
   return text;
 }
 
-inline Request make_request(const Engine& engine, const std::string& text, const std::string& method,
-                     const std::string& plan = {}) {
+inline Request make_request(const Engine& engine, const std::string& text,
+                            const std::string& method, const std::string& plan = {}) {
   Request request;
   request.prompt = engine.encode(text);
   request.max_tokens = 24;

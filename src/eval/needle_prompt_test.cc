@@ -17,7 +17,7 @@ namespace {
 
 class NeedlePromptsTest : public testing::Test {
  protected:
-  NeedlePrompts prompts(std::vector<std::string> books = {}, bool chat = true) const {
+  NeedlePrompts prompts(const std::vector<std::string>& books = {}, bool chat = true) const {
     const Tokenizer tokenizer = load_tokenizer(*model_);
     std::vector<std::vector<int32_t>> tokens;
     for (const std::string& book : books) tokens.push_back(tokenizer.encode(book, false, false));
