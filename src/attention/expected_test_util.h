@@ -1,4 +1,4 @@
-// For tests: what each method must read, written a second time with plain loops over the cache.
+// For tests: what each method must read, computed independently with plain loops over the cache.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using Scores = std::vector<double>;
 struct Expected {
   std::vector<Rows> rows;  // [n_heads]
   bool scanned_k = false;  // all of K was read to choose them
-  RowsRead read;           // all of the layer's reading
+  RowsRead read;           // all the layer reads
 };
 
 inline Rows all_rows(int64_t length) {
@@ -29,7 +29,7 @@ inline Rows all_rows(int64_t length) {
   return rows;
 }
 
-// The best `budget` of the scores, the first `sinks` and last max(recent, 1) always among them.
+// The `budget` best scores, always including the first `sinks` and the last max(recent, 1).
 inline Rows best(const Scores& scores, int64_t budget, int64_t sinks, int64_t recent) {
   const auto n = static_cast<int64_t>(scores.size());
   std::set<int64_t> picks;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kMillion = 1'000'000;
 
-// Roles from lists of layers; `select` is cut to what rises and follows the full layers.
+// Roles from lists of layers; entries of `select` that do not ascend or fall on a full layer are
+// dropped.
 LayerPlan plan_of(int32_t n_layers, std::initializer_list<int64_t> select) {
   LayerPlan plan;
   plan.layers.resize(static_cast<size_t>(n_layers));
@@ -29,7 +30,7 @@ LayerPlan plan_of(int32_t n_layers, std::initializer_list<int64_t> select) {
   return plan;
 }
 
-// The share of the layers in hundredths, rounded to the nearest layer, halves up.
+// `hundredths` of the layers, rounded to the nearest layer, halves up.
 int64_t layer_at(int32_t n_layers, int64_t hundredths) {
   return (hundredths * n_layers + 50) / 100;
 }
@@ -54,7 +55,7 @@ void validate_sparse(const LayerPlan& plan, int32_t layer) {
 
 int64_t Budget::at(int64_t length) const {
   if (share_millionths == 0) return tokens;
-  // Split so that the product stays small: exact for any length.
+  // Split to keep the products small: exact for any length.
   const int64_t share = length / kMillion * share_millionths +
                         (length % kMillion * share_millionths + kMillion - 1) / kMillion;
   return std::max(tokens, share);
@@ -79,7 +80,7 @@ LayerPlan preset_plan(std::string_view name, int32_t n_layers) {
     plan.own = true;
     return plan;
   }
-  fail(ErrorCode::kNotFound, "unknown plan '{}', the presets are paper and tidal", name);
+  fail(ErrorCode::kNotFound, "unknown plan '{}'; presets: paper, tidal", name);
 }
 
 void validate(const LayerPlan& plan) {
@@ -103,9 +104,9 @@ void validate(const LayerPlan& plan) {
   at_least("correct", plan.correct_every, 0);
   const Budget& budget = plan.budget;
   if (budget.share_millionths < 0 || budget.share_millionths > kMillion) {
-    fail(ErrorCode::kInvalidArgument, "plan: budget: a share is above 0% and at most 100%");
+    fail(ErrorCode::kInvalidArgument, "plan: budget: a share must be above 0% and at most 100%");
   }
-  // A share without a floor of its own has this one.
+  // The minimum for a share that sets none itself.
   const int64_t least = plan.sinks + plan.recent + 1;
   if (budget.tokens < least && !(budget.share_millionths > 0 && budget.tokens == 0)) {
     fail(ErrorCode::kInvalidArgument,
@@ -123,13 +124,13 @@ void validate(const LayerPlan& plan, HeadCounts heads) {
     if (map.empty()) continue;
     if (static_cast<int32_t>(map.size()) != heads.n_heads) {
       fail(ErrorCode::kInvalidArgument,
-           "plan: head_map of layer {} has {} entries, the model has {} query heads", layer,
+           "plan: head_map of layer {} has {} entries, but the model has {} query heads", layer,
            map.size(), heads.n_heads);
     }
     for (const int32_t list : map) {
       if (list < 0 || list >= n_lists) {
         fail(ErrorCode::kInvalidArgument,
-             "plan: head_map of layer {} names list {}, a selecting layer makes lists 0 to {}",
+             "plan: head_map of layer {} names list {}; a selecting layer makes lists 0 to {}",
              layer, list, n_lists - 1);
       }
     }

@@ -1,11 +1,11 @@
-// LayerPlan: what every layer of a decode step reads. Position persistent sparse attention is data.
+// LayerPlan: what each layer of a decode step reads: position persistent sparse attention as data.
 //
 // Each layer is full (attends to everything), select (attends and picks the rows with the largest
-// scores: the token selection layers of the paper's Algorithm 1) or sparse (attends to the rows its
-// source, a selecting layer before it, picked). The paper's layout, its GQA and
+// scores: the token selection layers of the paper's Algorithm 1) or sparse (attends to the rows
+// picked by its source, an earlier selecting layer). The paper's layout, its GQA and
 // one-set-for-all-heads variants and Kascade's head maps are all LayerPlans. A plan prints to one
-// line that parses to the same plan, and to JSON (a plan file, which alone can hold other sources
-// and head maps). Everything here throws Error that names the key, or file and key, at fault.
+// line that parses to the same plan, and to JSON (a plan file; only this can express other sources
+// and head maps). All errors name the key, or file and key, at fault.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@ namespace tidal {
 
 enum class LayerRole : uint8_t { kFull, kSelect, kSparse };
 
-// The rows a list may hold, sinks, recent rows and the newest one included. Written `512`, `10%`
+// How many rows a list may hold, including sinks, recent rows and the newest. Written `512`, `10%`
 // (of the context, rounded up) or `10%min64` (the same, but at least 64).
 struct Budget {
-  int64_t tokens = 1024;         // with a share: the floor
-  int32_t share_millionths = 0;  // 100000 is 10 %; 0: none. An integer, so that rounding is exact
+  int64_t tokens = 1024;         // with a share: the minimum
+  int32_t share_millionths = 0;  // 100000 is 10 %; 0: none. An integer, so rounding is exact
 
   int64_t at(int64_t length) const;
   bool operator==(const Budget&) const = default;
@@ -44,34 +44,34 @@ struct LayerPlan {
   Budget budget;
   HeadScope scope = HeadScope::kQueryHead;
   Pooling pooling = Pooling::kRaw;
-  int64_t sinks = 0;          // first rows that are always in
-  int64_t recent = 0;         // last rows that are always in; the newest one always is
-  int32_t page = 16;          // quest only: rows of a page
-  int32_t rest = 0;           // tidal only: rows of a block whose mean stands for what is not read
+  int64_t sinks = 0;          // first rows, always included
+  int64_t recent = 0;         // last rows, always included, as is the newest one
+  int32_t page = 16;          // quest only: rows per page
+  int32_t rest = 0;           // tidal only: rows per block whose mean stands in for unread rows
   bool own = false;           // a selecting layer attends to its own picks only (a K-only scan)
   int32_t correct_every = 0;  // KV cache correction stride T; 0 = off
 
   int32_t n_layers() const { return static_cast<int32_t>(layers.size()); }
-  // Rows of a list at this length: the budget, and room for at least one pick when it is a share.
+  // Rows in a list at this length: the budget; if it is a share, with room for at least one pick.
   int64_t budget_at(int64_t length) const;
   bool operator==(const LayerPlan&) const = default;
 };
 
-// The heads a head map speaks about.
+// The head counts a head map refers to.
 struct HeadCounts {
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
 };
 
 // Parses a plan line (`full:0-1 select:2,12 budget:512 scope:kv`, `full:none` for no full layer).
-// What it leaves out has the preset `paper`'s value; where `full` is written and `select` is not,
-// the first layer that is not full takes the place of layer 2. Throws Error(kInvalidArgument):
-// unknown or repeated keys, bad values, layers out of range, a layer with two roles, a sparse layer
-// before any selecting layer, a budget below sinks + recent + 1.
+// Keys left out default to the preset `paper`; if `full` is given without `select`, the first layer
+// that is not full takes the place of layer 2. Throws Error(kInvalidArgument): unknown or repeated
+// keys, bad values, layers out of range, a layer with two roles, a sparse layer before any
+// selecting layer, a budget below sinks + recent + 1.
 LayerPlan parse_plan_line(std::string_view line, int32_t n_layers);
 
-// The line of a plan, all keys in a fixed order (`page` only where it is not 16, `rest` where it is
-// not 0), or only the given ones. Sources and head maps have no place in a line: use a plan file.
+// The plan's line, either the given keys or all in a fixed order (`page` only if not 16, `rest`
+// only if not 0). A line cannot express sources and head maps: use a plan file.
 std::string print_plan_line(const LayerPlan& plan);
 std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_view> keys);
 
@@ -80,15 +80,15 @@ std::string print_plan_line(const LayerPlan& plan, std::span<const std::string_v
 //    "layers": [{"layer": 5, "source": 2, "head_map": [0, 0, 1]}], "note": "free text",
 //    "calibration": {...}}
 // `layers` (optional) lists the sparse layers that differ from the line; `calibration` (optional)
-// holds the figures the plan was chosen by, for people. Throws
-// Error(kInvalidArgument), also when the counts are another model's; `path` is for the message.
+// records the figures behind the choice of plan, for people. Throws Error(kInvalidArgument), also
+// when the counts are another model's; `path` is for the message.
 LayerPlan plan_from_json(const nlohmann::json& json, int32_t n_layers, HeadCounts heads,
                          const std::string& path);
 nlohmann::json plan_to_json(const LayerPlan& plan, HeadCounts heads);
 LayerPlan read_plan_file(const std::string& path, int32_t n_layers, HeadCounts heads);
 
-// "paper" or "tidal": the preset for a model of n_layers. In a model with few layers, selecting
-// layers that would fall on a full layer or on one another are left out. Throws Error(kNotFound).
+// "paper" or "tidal": the preset for a model of n_layers. In models with few layers, selecting
+// layers that would coincide with a full layer or each other are dropped. Throws Error(kNotFound).
 LayerPlan preset_plan(std::string_view name, int32_t n_layers);
 
 // A preset's name, a plan line (it has a ':'), or the path of a plan file (it has a '/' or ends in

@@ -75,7 +75,7 @@ TEST(Preset, UnknownNamesAreRefused) {
 }
 
 TEST(Budget, ASharesIsRoundedUpExactly) {
-  // In floating point 0.07 * 100 is above 7 and would round to 8.
+  // In floating point 0.07 * 100 exceeds 7 and would round up to 8.
   EXPECT_EQ(parse_budget("7%").at(100), 7);
   EXPECT_EQ(parse_budget("7%").at(101), 8);
   EXPECT_EQ(parse_budget("10%").at(1), 1);

@@ -1,7 +1,7 @@
-// LayerStep: what one sequence does in one layer of one decode step, as its method says and
+// LayerStep: what one sequence does in one layer of one decode step. Its method decides,
 // AttentionRunner carries it out.
 //
-// One of the few things a layer can do; beside it, the means of blocks of the rest. What a step
+// One way of reading rows, optionally followed by the means of blocks of the rest. What a step
 // points to belongs to the sequence's state and lives until its next step.
 #pragma once
 
@@ -14,11 +14,11 @@
 
 namespace tidal {
 
-// The candidates of every list with the largest scores: see TopKItem.
+// The candidates with the largest scores, for each list: see TopKItem.
 struct Picking {
   HeadScope scope = HeadScope::kAll;
   Pooling pooling = Pooling::kRaw;
-  int64_t budget = 0;  // rows; of pages, pages
+  int64_t budget = 0;  // in rows; when picking pages, in pages
   int64_t sinks = 0;
   int64_t recent = 0;
   Selection picks;  // where they go
@@ -26,17 +26,17 @@ struct Picking {
 
 struct ReadAll {};
 
-// Attends to everything; the scores are kept on the way, and layers after it read the picks.
+// Attends to everything and keeps the scores for picking; later layers read the picks.
 struct ReadAllAndPick {
   Picking pick;
 };
 
-// Scores all rows, which reads K alone, and attends to its picks.
+// Scores all rows, reading only K, and attends to its picks.
 struct PickAndRead {
   Picking pick;
 };
 
-// Scores blocks of rows by their bounds and attends to the rows of those it picks.
+// Scores blocks of rows by their bounds and attends to the rows of the blocks it picks.
 struct PickPagesAndRead {
   Picking pick;
   SequenceSummaries* bounds = nullptr;
@@ -47,7 +47,7 @@ struct ReadSelection {
   Selection rows;
 };
 
-// Rows before end_row, but for those that the sums skip, are read as means of blocks too.
+// Rows before end_row, except those the sums skip, are also read as means of blocks.
 struct ReadMeans {
   SequenceSummaries* sums = nullptr;
   int64_t end_row = 0;

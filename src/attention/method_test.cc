@@ -75,7 +75,7 @@ class MethodTest : public testing::TestWithParam<std::tuple<std::string, MethodC
     return make_method(options, shape.n_layers, shape.n_heads, shape.n_kv_heads, 2048);
   }
 
-  // The presets' own budgets are beyond these short sequences.
+  // The presets' own budgets exceed these short sequences.
   bool is_preset() const {
     return std::string_view(method_case().plan).find(':') == std::string::npos;
   }
@@ -157,7 +157,7 @@ TEST_P(MethodTest, ABudgetOfTheLengthIsFullAttention) {
     TestSequence short_context(shape, method(shape, small_budget(), 101), kMaxLength,
                                backend_->memory());
     short_context.append(100);
-    EXPECT_EQ(short_context.run(runner), expected) << "below the minimal context";
+    EXPECT_EQ(short_context.run(runner), expected) << "below the minimum context";
     short_context.append(1);
     if (method_case().method != std::string_view("full")) {
       EXPECT_FALSE(short_context.method().dense(101));
@@ -166,12 +166,12 @@ TEST_P(MethodTest, ABudgetOfTheLengthIsFullAttention) {
   });
 }
 
-// Poisons what no head of a KV head may read. A row only scored keeps its K.
+// Poisons what no query head of a KV head may read. A row that is only scored keeps its K.
 TEST_P(MethodTest, UnselectedRowsChangeNothing) {
   for_each_ratio([&](const TestShape& shape) {
     AttentionRunner runner = this->runner(shape);
     TestSequence sequence = this->sequence(shape, 200);
-    sequence.run(runner);  // brings Quest's bounds up to the row before the next
+    sequence.run(runner);  // brings Quest's bounds up to date, except for the newest row
     sequence.append(1);
     AttentionState before = sequence.state().clone();
     const auto expected = sequence.run(runner);
@@ -200,7 +200,7 @@ TEST_P(MethodTest, UnselectedRowsChangeNothing) {
   });
 }
 
-// Disturbing V moves no pick, so a layer can run again alone.
+// Changing V changes no pick, so a layer can run again on its own.
 TEST_P(MethodTest, EverySelectedRowCounts) {
   for_each_ratio([&](const TestShape& shape) {
     AttentionRunner runner = this->runner(shape);
@@ -275,7 +275,7 @@ TEST_P(MethodTest, AClonedStateGoesItsOwnWay) {
     TestSequence first = this->sequence(shape, 120);
     first.run(runner);
     TestSequence second = first.fork();
-    EXPECT_EQ(second.state().rows().k, 0) << "counts begin anew";
+    EXPECT_EQ(second.state().rows().k, 0) << "counts start over";
     EXPECT_EQ(second.state().rows_total, 0);
     first.append(30, 1);
     second.append(30, 2);
@@ -283,7 +283,7 @@ TEST_P(MethodTest, AClonedStateGoesItsOwnWay) {
     EXPECT_EQ(first.run(runner), expected_first);
     AttentionState copy = first.state().clone();
     first.state() =
-        AttentionState(backend_->memory(), nullptr);  // a clone needs nothing of its origin
+        AttentionState(backend_->memory(), nullptr);  // a clone needs nothing from its original
     first.state() = std::move(copy);
     EXPECT_EQ(first.run(runner), expected_first);
   });

@@ -5,11 +5,11 @@
 namespace tidal {
 namespace {
 
-// What scoring, picking and the extra passes of a selecting layer cost beside their rows, as bytes
-// that could be read meanwhile: 15 to 25 microseconds at 45 GB/s.
+// What scoring, picking and the extra passes of a selecting layer cost besides its rows, as bytes
+// that could be read in that time: 15 to 25 microseconds at 45 GB/s.
 constexpr double kSelectBytes = 0.75e6;
 
-// How much longer a gathered row takes than one that is read in order.
+// How much longer a gathered row takes than one read in order.
 double gather_factor(HeadScope scope) {
   switch (scope) {
     case HeadScope::kAll:
@@ -22,7 +22,7 @@ double gather_factor(HeadScope scope) {
   return 1.0;
 }
 
-// Costs of a step's attention in rows read in order.
+// Cost of a step's attention, in rows read in order.
 bool pays(const LayerPlan& plan, int64_t row_bytes, int64_t length) {
   const auto rows = static_cast<double>(length);
   const double gathered = static_cast<double>(plan.budget_at(length)) * gather_factor(plan.scope);
@@ -48,7 +48,7 @@ bool pays(const LayerPlan& plan, int64_t row_bytes, int64_t length) {
 
 int64_t default_min_context(const LayerPlan& plan, int64_t row_bytes) {
   TIDAL_CHECK(row_bytes > 0);
-  int64_t low = 0;  // does not pay
+  int64_t low = 0;  // does not pay off
   int64_t high = kMaxMinContext;
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;

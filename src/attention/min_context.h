@@ -1,11 +1,11 @@
-// From which length on reading less pays: the default of --min-context.
+// The length from which reading less pays off: the default of --min-context.
 //
-// Below it a sparse step is the slower one: gathered rows come slower than rows in order, and every
-// selecting layer scores and picks at a cost that the cache's size does not change. Both weigh by
-// the bytes of a row, so the length follows from the plan and the row. `tidal bench --crossover`
-// measures where it really lies: for SmolLM2's shipped plan at 1,124 rows where this says 1,187, on
-// two Zen 4 threads; for the 8B shape between 512 and 2,048, with a difference below 1 %, where
-// this says 872.
+// Below it a sparse step is slower: gathered rows arrive more slowly than rows in order, and every
+// selecting layer scores and picks at a cost that does not depend on the cache's size. Both costs
+// are weighed in bytes of a row, so the length follows from the plan and the row. `tidal bench
+// --crossover` measures the true value: for SmolLM2's shipped plan 1,124 rows where this says
+// 1,187, on two Zen 4 threads; for the 8B shape between 512 and 2,048, with a difference below 1 %,
+// where this says 872.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace tidal {
 
-// For methods whose layers a plan does not tell, and the most that a plan can ask for: beyond it
-// a sparse method reads what its user chose.
+// For methods whose layers no plan describes, and the most a plan can ask for: beyond it a sparse
+// method reads what its user chose.
 inline constexpr int64_t kDefaultMinContext = 1024;
 inline constexpr int64_t kMaxMinContext = 4096;
 

@@ -18,7 +18,7 @@ class Picks {
   const Selection& host() const { return host_; }
   void push() const { memory_.push(memory_.size()); }
   void pull() const { memory_.pull(memory_.size()); }
-  // With the same lists; what the host sees of them is pulled anew.
+  // With the same lists; the host's view of them is freshly pulled.
   Picks clone() const;
 
  private:

@@ -1,4 +1,4 @@
-// The plan file: a plan line with the model it is for, and what a line cannot say.
+// The plan file: a plan line, the model it is for, and what a line cannot express.
 
 #include <algorithm>
 #include <cstdint>
@@ -80,7 +80,7 @@ void read_layer(const json& entry, LayerPlan& plan, const std::string& path) {
   }
 }
 
-// The same plan without what a line cannot say.
+// The same plan without what a line cannot express.
 LayerPlan line_part(const LayerPlan& plan) {
   return parse_plan_line(print_plan_line(plan), plan.n_layers());
 }
@@ -92,7 +92,7 @@ LayerPlan plan_from_json(const json& file, int32_t n_layers, HeadCounts heads,
   check_keys(file, {"tidal_plan", "model", "plan", "layers", "note", "calibration"}, path);
   const int32_t version = whole_number(member(file, "tidal_plan", path), "tidal_plan", path);
   if (version != kVersion) {
-    fail(ErrorCode::kInvalidArgument, "{}: 'tidal_plan' is version {}, this program reads {}", path,
+    fail(ErrorCode::kInvalidArgument, "{}: 'tidal_plan' is version {}; this program reads {}", path,
          version, kVersion);
   }
   check_model(member(file, "model", path), n_layers, heads, path);

@@ -61,7 +61,7 @@ TEST(PlanFile, ComesBackTheSame) {
   EXPECT_EQ(plan_from_json(plan_to_json(plan, kHeads), 8, kHeads, "x"), plan);
   plan = preset_plan("tidal", 8);
   const json file = plan_to_json(plan, kHeads);
-  EXPECT_FALSE(file.contains("layers")) << "a line says it all";
+  EXPECT_FALSE(file.contains("layers")) << "a line expresses it all";
   EXPECT_EQ(plan_from_json(file, 8, kHeads, "x"), plan);
 }
 

@@ -14,7 +14,7 @@
 namespace tidal {
 namespace {
 
-// What a line says before roles are settled.
+// What a line says before the roles are settled.
 struct Draft {
   LayerPlan plan;
   std::optional<std::vector<int32_t>> full;
@@ -47,7 +47,7 @@ int64_t number(std::string_view key, std::string_view text, int64_t least) {
   return *value;
 }
 
-// One of `names`, by its index.
+// The index of a value among `names`.
 template <typename T, size_t n>
 T choice(std::string_view key, std::string_view text,
          const std::array<std::string_view, n>& names) {
@@ -177,13 +177,13 @@ const PlanKey& find_key(std::string_view name) {
   if (found == std::end(kKeys)) {
     std::string names;
     for (const PlanKey& key : kKeys) names += fmt::format(" {}", key.name);
-    fail(ErrorCode::kInvalidArgument, "plan: unknown key '{}', the keys are{}", name, names);
+    fail(ErrorCode::kInvalidArgument, "plan: unknown key '{}'; keys:{}", name, names);
   }
   return *found;
 }
 
-// The selecting layers where only `full` is written: paper's, the first of them moved to the first
-// layer that is not full.
+// The selecting layers if only `full` is given: paper's, with the first moved to the first layer
+// that is not full.
 std::vector<int32_t> select_around(const std::vector<int32_t>& full, const LayerPlan& paper) {
   int32_t first = 0;
   for (const int32_t layer : full) first += layer == first ? 1 : 0;
@@ -216,7 +216,7 @@ void settle_layers(Draft& draft) {
   for (const int32_t layer : *draft.select) {
     LayerRole& role = plan.layers[static_cast<size_t>(layer)].role;
     if (role == LayerRole::kFull) {
-      fail(ErrorCode::kInvalidArgument, "plan: select: layer {} is full already{}", layer,
+      fail(ErrorCode::kInvalidArgument, "plan: select: layer {} is already full{}", layer,
            draft.full ? "" : ", say which layers are with full:");
     }
     role = LayerRole::kSelect;

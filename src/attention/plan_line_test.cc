@@ -120,8 +120,8 @@ TEST(PlanLine, ErrorsNameTheLayer) {
   EXPECT_THAT(error_of("full:1-0"), HasSubstr("full: the range 1-0 is reversed"));
   EXPECT_THAT(error_of("full:0,0-1"), HasSubstr("full: layer 0 is named twice"));
   EXPECT_THAT(error_of("select:2,8,2"), HasSubstr("select: layer 2 is named twice"));
-  EXPECT_THAT(error_of("full:0-2 select:2,8"), HasSubstr("select: layer 2 is full already"));
-  EXPECT_THAT(error_of("select:1,8"), HasSubstr("select: layer 1 is full already, say which"));
+  EXPECT_THAT(error_of("full:0-2 select:2,8"), HasSubstr("select: layer 2 is already full"));
+  EXPECT_THAT(error_of("select:1,8"), HasSubstr("select: layer 1 is already full, say which"));
   EXPECT_THAT(error_of("full:0 select:2"), HasSubstr("layer 1 is sparse and no selecting layer"));
   EXPECT_THAT(error_of("select:none"), HasSubstr("layer 2 is sparse and no selecting layer"));
   for (const char* list : {"full:,", "full:1,", "full:,1", "full:a", "full:1-", "full:-1",
@@ -166,7 +166,7 @@ TEST(PlanLine, PrintsAndParsesToItself) {
   }
 }
 
-// Random edits of a line either parse or throw Error; nothing else.
+// Random edits of a line parse or throw Error; nothing else happens.
 TEST(PlanLine, SurvivesAnything) {
   std::mt19937 random(11);
   const std::string alphabet = "0123456789-,:%. fullselectbudgetminqkva";

@@ -8,8 +8,8 @@
 #include "attention/methods/planned_method.h"
 #include "base/fail.h"
 
-// The list of methods: the name, and the plan where none is given. NAME.cc has make_NAME_method.
-// All plans share one budget, so that methods compare at equal cost.
+// The list of methods: name and default plan. NAME.cc has make_NAME_method. All plans share one
+// budget, so that methods are compared at equal cost.
 #define TIDAL_METHODS(METHOD)          \
   METHOD(full, "paper")                \
   METHOD(tidal, "tidal")               \
@@ -50,7 +50,7 @@ const MethodEntry& find_method(std::string_view name) {
   return *found;
 }
 
-// The preset `tidal` is the plan file beside the model where there is one.
+// The preset `tidal` means the plan file beside the model, if there is one.
 LayerPlan plan_for(const MethodOptions& options, std::string_view default_plan, int32_t n_layers,
                    HeadCounts heads) {
   const std::string_view text = options.plan.empty() ? default_plan : options.plan;

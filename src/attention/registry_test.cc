@@ -84,7 +84,7 @@ TEST(Registry, TheBudgetOptionOverridesThePlan) {
   EXPECT_THAT(error_of(options_of("tidal", "tidal", "20")), HasSubstr("budget:20 is below sinks"));
   EXPECT_THAT(error_of(options_of("oracle", "tidal", "20")), HasSubstr("budget:20 is below sinks"));
   EXPECT_THAT(error_of(options_of("tidal", "", "much")), HasSubstr("budget:much"));
-  // Only the keys that are in force count.
+  // Only keys in force count.
   EXPECT_EQ(make(options_of("window", "tidal", "20"))->plan_line(), "budget:20 sinks:4 correct:0");
   EXPECT_THAT(error_of(options_of("window", "tidal", "4")), HasSubstr("budget:4 is below sinks"));
   EXPECT_THAT(make(options_of("quest", "tidal", "16"))->plan_line(), HasSubstr("budget:16"));
@@ -160,7 +160,7 @@ TEST(Registry, ThePresetTidalIsThePlanFileBesideTheModel) {
   }
 }
 
-// A head map and a source that is not the nearest, which only a plan file can give.
+// A head map and a source other than the nearest, which only a plan file can express.
 TEST(Registry, SourcesAndHeadMapsAreFollowed) {
   const TestShape shape;
   LayerPlan plan = parse_plan_line("full:none select:0,2 budget:24 scope:q", shape.n_layers);

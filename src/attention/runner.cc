@@ -137,7 +137,7 @@ const TopKItem& AttentionRunner::add_top_k(Picking& pick, const KvView& kv, int3
   });
 }
 
-// Pooled probabilities need it, and it is cheap to have while the scores are in the cache.
+// Pooled probabilities need it, and it is cheap to compute while the scores are in the cache.
 float* AttentionRunner::log_sum_exp_of(const Picking& pick) const {
   const bool pooled = pick.pooling == Pooling::kSoftmax && pick.scope != HeadScope::kQueryHead;
   return pooled ? scratch(log_sum_exp_, 1) : nullptr;
@@ -147,7 +147,7 @@ float* AttentionRunner::scratch(const Buffer& buffer, int64_t per_head) const {
   return buffer.as<float>() + static_cast<int64_t>(steps_.size() - 1) * n_heads_ * per_head;
 }
 
-// What follows the attention to single rows.
+// What follows attention to single rows.
 void AttentionRunner::add_rest(int32_t layer, const ReadMeans& rest, AttendItem& attend) {
   const KvView& kv = attend.kv;
   const int64_t skip_rows = rest.sums->spec().skip_rows;

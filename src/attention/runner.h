@@ -1,9 +1,9 @@
 // AttentionRunner: one layer's attention for a whole batch, with the Backend's operations.
 //
-// Chunks of a prompt attend densely and causally, and so do steps without a method; a decoded token
-// does what its method says. Each operation is called at most once for all items together (attend
-// twice: before and after the picks are made). Owns the scratch for scores, sized at construction
-// and backed by memory where it is used: run() allocates nothing. One caller at a time.
+// Prompt chunks attend densely and causally, and so do steps without a method; a decoded token does
+// what its method says. Each operation is called at most once for all items together (attend twice:
+// before and after the picks are made). Owns the scratch for scores, sized at construction and
+// backed by memory only once used: run() allocates nothing. One caller at a time.
 #pragma once
 
 #include <cstdint>
@@ -25,19 +25,19 @@ struct AttentionItem {
   KvView kv;                                // already holds the rows' own K and V
   const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention, not
                                             // counted
-  AttentionState* state = nullptr;          // the sequence's, when there is a method
+  AttentionState* state = nullptr;          // the sequence's, if there is a method
 };
 
 class AttentionRunner {
  public:
-  // Up to max_sequences items a call, of up to max_context positions each.
+  // Up to max_sequences items per call, of up to max_context positions each.
   AttentionRunner(Backend& backend, int32_t n_heads, int64_t max_context, int32_t max_sequences);
 
   void run(int32_t layer, std::span<const AttentionItem> items);
 
  private:
   void add(int32_t layer, const AttentionItem& item);
-  // What comes before attention. True where it waits for the picks made here.
+  // What precedes attention. True if attention must wait for the picks made here.
   bool prepare(int32_t layer, ReadAll& read, AttendItem& attend);
   bool prepare(int32_t layer, ReadSelection& read, AttendItem& attend);
   bool prepare(int32_t layer, ReadAllAndPick& read, AttendItem& attend);
@@ -47,7 +47,7 @@ class AttentionRunner {
                             const float* log_sum_exp);
   void add_rest(int32_t layer, const ReadMeans& rest, AttendItem& attend);
   float* log_sum_exp_of(const Picking& pick) const;
-  // Of the sequence added last: [n_heads, per_head]
+  // Scratch of the sequence added last: [n_heads, per_head]
   float* scratch(const Buffer& buffer, int64_t per_head) const;
 
   Backend& backend_;
@@ -56,8 +56,8 @@ class AttentionRunner {
   int32_t max_sequences_;
   Buffer scores_;                 // [max_sequences, n_heads, max_context]
   Buffer log_sum_exp_;            // [max_sequences, n_heads] of the scores
-  Buffer rest_log_sum_exp_;       // [max_sequences, n_heads] of the rows that are read one by one
-  std::vector<LayerStep> steps_;  // [max_sequences] of the items that decode
+  Buffer rest_log_sum_exp_;       // [max_sequences, n_heads] of the rows read one by one
+  std::vector<LayerStep> steps_;  // [max_sequences] of the decoding items
   std::vector<AttendItem> attend_;
   std::vector<AttendItem> attend_picks_;
   std::vector<ScoreItem> score_;

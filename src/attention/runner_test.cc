@@ -17,7 +17,7 @@
 namespace tidal::test {
 namespace {
 
-// Counts the calls of each operation; what the back end itself allocates is its own affair.
+// Counts the calls of each operation; allocations inside the back end are not its concern.
 class CountingBackend final : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
@@ -250,7 +250,7 @@ TEST(Runner, CallsEachOperationOnceForAllAndAllocatesNothing) {
   }
 }
 
-// What a prompt's rows add up to is found once, whoever reads them.
+// The sums of a prompt's rows are computed once, whoever reads them.
 TEST(Runner, SequencesThatShareRowsShareTheirSummaries) {
   const TestShape shape;
   for (const auto& [name, plan] :
@@ -269,15 +269,15 @@ TEST(Runner, SequencesThatShareRowsShareTheirSummaries) {
     first.append(205);
     EXPECT_GE(rows_of(first), 204) << name;
     TestSequence second = first.fork(), third = first.fork(method(shape, name, plan));
-    EXPECT_EQ(rows_of(second), 0) << name << ": with what the first carries";
-    EXPECT_LE(rows_of(third), 16) << name << ": the block that has not all its rows";
+    EXPECT_EQ(rows_of(second), 0) << name << ": from what the first carries";
+    EXPECT_LE(rows_of(third), 16) << name << ": the block that is not complete";
     for (TestSequence* sequence : {&first, &second, &third}) {
       sequence->append(1);
       EXPECT_EQ(rows_of(*sequence), 1) << name;
     }
     first.truncate(100);
     first.append(50, 2);
-    EXPECT_GE(rows_of(first), 53) << name << ": rows that were written anew";
+    EXPECT_GE(rows_of(first), 53) << name << ": the rewritten rows";
     EXPECT_LE(rows_of(first), 54) << name;
     EXPECT_EQ(rows_of(second), 0) << name << ": not by this one";
   }

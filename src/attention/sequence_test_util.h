@@ -57,7 +57,7 @@ class TestSequence {
         attended_(heads_width() * sizeof(float), memory),
         out_(heads_width()) {}
 
-  // Another sequence with the same rows and what the method carries, or a new one's.
+  // Another sequence with the same rows, and with a copy of what the method carries or a new state.
   TestSequence fork() const { return TestSequence(*this, method_, state_.clone()); }
   TestSequence fork(const std::shared_ptr<const AttentionMethod>& method) const {
     return TestSequence(*this, method, new_state(*method));
@@ -74,7 +74,7 @@ class TestSequence {
     TIDAL_CHECK(kv_.grow(n_rows));
     const int64_t width = int64_t{shape_.n_kv_heads} * shape_.head_dim;
     std::vector<float> row(static_cast<size_t>(width));
-    std::vector<float> rows;  // of a page, which lie side by side
+    std::vector<float> rows;  // of a page, which are contiguous
     const auto append_rows = [&](Plane plane, const KvPlane& to, int32_t layer, int64_t position,
                                  int64_t end) {
       rows.clear();
@@ -101,7 +101,7 @@ class TestSequence {
     state_.truncate(length);
   }
 
-  // All elements of one KV head of a row become `value`.
+  // Sets all elements of one KV head of a row to `value`.
   void set(Plane plane, int32_t layer, int64_t position, int32_t kv_head, float value) {
     const std::vector<float> values(static_cast<size_t>(shape_.head_dim), value);
     store(plane, layer, position, kv_head, values);
@@ -129,7 +129,7 @@ class TestSequence {
     return q;
   }
 
-  // The newest row as the runner wants it; q and out belong to this sequence.
+  // The newest row as the runner expects it; q and out belong to this sequence.
   AttentionItem item(int32_t layer) {
     const std::vector<float> q = query(layer);
     std::copy(q.begin(), q.end(), q_.host<float>());
@@ -155,7 +155,7 @@ class TestSequence {
     runner.run(layer, items);
     return out();
   }
-  // In all layers: [n_layers] of the same.
+  // In all layers: [n_layers] of these.
   std::vector<std::vector<float>> run(AttentionRunner& runner) {
     std::vector<std::vector<float>> outputs;
     for (int32_t layer = 0; layer < shape_.n_layers; ++layer) outputs.push_back(run(runner, layer));
@@ -163,7 +163,7 @@ class TestSequence {
   }
 
  private:
-  static constexpr int64_t kSequences = 4;  // that share a pool
+  static constexpr int64_t kSequences = 4;  // sharing a pool
 
   TestSequence(const TestSequence& other, std::shared_ptr<const AttentionMethod> method,
                AttentionState state)

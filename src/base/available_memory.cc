@@ -30,7 +30,7 @@ void require_memory(uint64_t bytes, std::string_view what, std::string_view reme
                     uint64_t available) {
   if (bytes <= available) return;
   constexpr double kGib = 1 << 30;
-  fail(ErrorCode::kExhausted, "{} takes {:.1f} GiB, but {:.1f} GiB of memory are free: {}", what,
+  fail(ErrorCode::kExhausted, "{} takes {:.1f} GiB, but {:.1f} GiB of memory is free: {}", what,
        static_cast<double>(bytes) / kGib, static_cast<double>(available) / kGib, remedy);
 }
 

@@ -40,9 +40,10 @@ PagePool::PagePool(const KvLayout& layout, int64_t n_pages, Memory& memory)
   if (n_pages > std::numeric_limits<int32_t>::max() ||
       !checked_mul(k_page_bytes_ + v_page_bytes_, static_cast<size_t>(n_pages), &bytes) ||
       !checked_mul(bytes, static_cast<size_t>(layout.n_layers), &bytes)) {
-    fail_option("context_size", ErrorCode::kExhausted,
-                "a KV cache of {} pages of {} rows is beyond this machine, lower `context_size`",
-                n_pages, kPageRows);
+    fail_option(
+        "context_size", ErrorCode::kExhausted,
+        "a KV cache of {} pages of {} rows exceeds this machine's memory; lower `context_size`",
+        n_pages, kPageRows);
   }
   memory_ = Buffer(bytes, memory);
   references_.assign(static_cast<size_t>(n_pages), 0);

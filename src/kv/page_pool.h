@@ -1,8 +1,8 @@
-// PagePool: the memory of the KV cache, in pages of kPageRows positions over all layers.
+// PagePool: the memory of the KV cache, in pages of kPageRows positions across all layers.
 //
-// A physical page is the same index in every layer, so a sequence has one page table. Pages are
-// counted by reference: forked sequences share them until one writes. Not thread-safe: the engine's
-// step owns it. Memory is taken from the system only where it is written.
+// A physical page has the same index in every layer, so a sequence needs one page table. Pages are
+// reference-counted: forked sequences share them until one writes. Not thread-safe: the engine's
+// step owns it. Memory is taken from the system only as it is written.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ struct KvLayout {
 class PagePool {
  public:
   // Room for n_pages pages. Throws Error(kUnsupported) for a cache type other than f16, bf16, f32
-  // and q8_0, or q8_0 with heads that are no multiple of 32,
-  // Error(kExhausted) when the memory cannot be had.
+  // and q8_0, or q8_0 with a head size that is not a multiple of 32, Error(kExhausted) if the
+  // memory is not available.
   PagePool(const KvLayout& layout, int64_t n_pages, Memory& memory = host_memory());
 
   Memory& memory() const { return memory_.memory(); }
@@ -37,19 +37,19 @@ class PagePool {
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   size_t bytes_per_token() const;  // K and V, all layers
 
-  // One page, owned once, or -1 when there is none.
+  // A page with one reference, or -1 if none is free.
   int32_t acquire();
   void share(int32_t page);
   void release(int32_t page);
   bool is_shared(int32_t page) const;
-  // Copies the K and V rows [0, n_rows) of a page in every layer, and what is summarised of them.
+  // Copies the K and V rows [0, n_rows) of a page in every layer, and their summaries.
   void copy_rows(int32_t from, int32_t to, int64_t n_rows);
-  // The page's rows from n_rows on will be written: what is summarised of them is void.
+  // The page's rows from n_rows on will be written: their summaries become invalid.
   void rewrite_rows(int32_t page, int64_t n_rows);
 
-  // The summaries of blocks of these pages' rows, empty where nobody asked for the like yet. They
-  // are kept while somebody holds them; of those that nobody holds, the last kIdleSummaries asked
-  // for are kept too, for the next user of the same rows.
+  // The summaries of blocks of these pages' rows, empty if this spec is new. They are kept while
+  // anyone holds them; of those nobody holds, the kIdleSummaries last asked for are kept too, for
+  // the next user of the same rows.
   static constexpr size_t kIdleSummaries = 2;
   std::shared_ptr<PageSummaries> summaries(const SummarySpec& spec);
 
@@ -64,7 +64,7 @@ class PagePool {
   Buffer memory_;  // [n_layers, 2 (K, V), n_pages, kPageRows, n_kv_heads, head_dim]
   std::vector<int32_t> free_;
   std::vector<int32_t> references_;                        // [n_pages]
-  std::vector<std::shared_ptr<PageSummaries>> summaries_;  // the one asked for last at the end
+  std::vector<std::shared_ptr<PageSummaries>> summaries_;  // the one last asked for at the end
 };
 
 }  // namespace tidal

@@ -55,7 +55,7 @@ TEST(PagePool, CountsBytesOfBothPlanes) {
   EXPECT_EQ(PagePool(kMixed, 1).bytes_per_token(), 3u * 16u * (4u + 2u));
 }
 
-// Every byte of every page of every layer and plane is its own: fill all with distinct marks.
+// No byte of any page, layer or plane is shared: fill all with distinct marks.
 TEST(PagePool, PlanesLayersAndPagesDoNotOverlap) {
   PagePool pool(kMixed, 3);
   const int32_t table[] = {0, 1, 2};

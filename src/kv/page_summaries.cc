@@ -14,17 +14,18 @@ PageSummaries::PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t 
   TIDAL_CHECK(spec.block_rows > 0 && spec.skip_rows >= 0 && n_layers > 0 && width > 0);
   const int32_t per_page = (kPageRows - 1) / spec.block_rows + 1;
   slot_floats_ = summary_floats_ * static_cast<size_t>(per_page);
-  // Small blocks are scanned layer by layer. Of large ones there are few: a slot's layers lie side
-  // by side, or the first block would touch a huge page of memory in every layer.
+  // Small blocks are scanned layer by layer. Large ones are few: a slot's layers are contiguous, or
+  // the first block would touch a huge page of memory in every layer.
   const bool by_layer = spec.block_rows <= kPageRows;
   layer_stride_ = slot_floats_ * (by_layer ? static_cast<size_t>(n_pages) : 1);
   slot_stride_ = slot_floats_ * (by_layer ? 1 : static_cast<size_t>(n_layers));
   size_t bytes = 0;
   if (!checked_mul(slot_floats_ * sizeof(float), static_cast<size_t>(n_pages), &bytes) ||
       !checked_mul(bytes, static_cast<size_t>(n_layers), &bytes)) {
-    fail_option("context_size", ErrorCode::kExhausted,
-                "summaries of a KV cache of {} pages are beyond this machine, lower `context_size`",
-                n_pages);
+    fail_option(
+        "context_size", ErrorCode::kExhausted,
+        "summaries of a KV cache of {} pages exceed this machine's memory; lower `context_size`",
+        n_pages);
   }
   memory_ = Buffer(bytes, memory);
   slots_.assign(static_cast<size_t>(n_pages), -1);

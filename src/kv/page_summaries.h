@@ -1,11 +1,11 @@
-// PageSummaries: what is known of blocks of cached rows, kept beside the pages of a PagePool.
+// PageSummaries: summaries of blocks of cached rows, kept beside the pages of a PagePool.
 //
-// A summary follows from the rows of its block alone, so whoever shares rows shares it: it lies
-// with the physical page that holds the block's last row. What comes before that page in a page
-// table does not change while the page is in use, for a page is written in place only by its one
-// owner, who by then has given back all pages after it. How far the blocks of a page are made is
-// known by rows, for each layer; copies on write take it along, rewritten rows and released pages
-// void it. Memory is taken where it is written: a page in which no block ends takes none.
+// A summary depends only on the rows of its block, so whoever shares rows shares it: it lies with
+// the physical page that holds the block's last row. What precedes that page in a page table does
+// not change while the page is in use, because a page is written in place only by its sole owner,
+// who by then has given back all later pages. How far a page's blocks are made is tracked in rows,
+// per layer; copies on write copy it, rewritten rows and released pages invalidate it. Memory is
+// taken as it is written: a page in which no block ends takes none.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +24,14 @@ enum class SummaryKind : uint8_t {
 struct SummarySpec {
   SummaryKind kind = SummaryKind::kBounds;
   int32_t block_rows = 16;
-  int64_t skip_rows = 0;  // first rows that never count
+  int64_t skip_rows = 0;  // first rows, which never count
 
   bool operator==(const SummarySpec&) const = default;
 };
 
 class PageSummaries {
  public:
-  // width: n_kv_heads * head_dim. Throws Error(kExhausted) when the memory cannot be had.
+  // width: n_kv_heads * head_dim. Throws Error(kExhausted) if the memory is not available.
   PageSummaries(const SummarySpec& spec, int32_t n_layers, int64_t width, int64_t n_pages,
                 Memory& memory);
 
@@ -40,11 +40,11 @@ class PageSummaries {
   int32_t n_layers() const { return n_layers_; }
   size_t summary_floats() const { return summary_floats_; }
 
-  // The first n_blocks of a sequence, all whole. The view's `open` is the caller's.
+  // The first n_blocks of a sequence, all complete. The view's `open` is the caller's.
   SummaryView view(int32_t layer, const int32_t* page_table, int64_t n_blocks) const;
-  // How many of the first n_blocks are made, counted from the first to one that is not; the first
-  // `known` are. The caller makes the others before anyone reads them: from now on they count as
-  // made. Pages of several sequences may follow each other, so a later one may be made already.
+  // How many of the first n_blocks are made, counting up to the first that is not; the first
+  // `known` are. The caller must make the others before anyone reads them: from now on they count
+  // as made. Pages of several sequences may follow one another, so a later one may already be made.
   int64_t claim(int32_t layer, const int32_t* page_table, int64_t n_blocks, int64_t known);
 
   // For the pool: the page is free; its rows from n_rows on will be written; `to` became a copy of
@@ -61,11 +61,11 @@ class PageSummaries {
   int32_t n_layers_;
   size_t summary_floats_;
   size_t slot_floats_;
-  size_t layer_stride_ = 0;          // floats from a layer to the next in a slot
-  size_t slot_stride_ = 0;           // floats from a slot to the next in a layer
+  size_t layer_stride_ = 0;          // floats from one layer to the next in a slot
+  size_t slot_stride_ = 0;           // floats from one slot to the next in a layer
   Buffer memory_;                    // per layer and slot: [per page, 2, width]
   std::vector<int32_t> slots_;       // [n_pages] of a physical page; -1: none yet
-  std::vector<int32_t> free_slots_;  // handed out in ascending order at first
+  std::vector<int32_t> free_slots_;  // initially handed out in ascending order
   std::vector<uint8_t> rows_;  // [n_pages, n_layers]: blocks ending in rows before it are made
 };
 

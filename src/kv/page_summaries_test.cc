@@ -1,4 +1,4 @@
-// Summaries beside pages: shared by forks, void where rows are written anew or pages given back.
+// Summaries beside pages: shared by forks, invalid once rows are rewritten or pages given back.
 
 #include "kv/page_summaries.h"
 
@@ -28,8 +28,8 @@ void write_row(const SequenceKv& kv, int64_t position, float value) {
   }
 }
 
-// A sequence of rows with its sums and bounds, which are brought up to date and compared with what
-// the rows themselves give.
+// A sequence of rows with its sums and bounds, which are brought up to date and compared with
+// values computed from the rows themselves.
 class Summarised {
  public:
   Summarised(PagePool& pool, const SummarySpec& spec) : kv(pool, kMaxLength), own(pool, spec) {}
@@ -45,10 +45,10 @@ class Summarised {
     own.truncate(length);
   }
   Summarised fork() const { return {kv.fork(), own.clone()}; }
-  // The rows alone, for one who begins on them.
+  // The rows alone, for a sequence that starts with them.
   Summarised fork_rows() const { return {kv.fork(), {kv.pool(), own.spec()}}; }
 
-  // The rows that had to be read.
+  // Returns how many rows had to be read.
   int64_t update(int64_t end_row, int32_t layer = 0) {
     KvView view = kv.view(layer);
     view.length = end_row;
@@ -104,10 +104,10 @@ TEST(PageSummaries, AForkReadsNothingAgain) {
   Summarised second = first.fork();
   EXPECT_EQ(second.update(100), 0);
   Summarised third = first.fork_rows();
-  EXPECT_EQ(third.update(100), 4) << "the block that has not all its rows";
+  EXPECT_EQ(third.update(100), 4) << "the block that is not complete";
 }
 
-// A prompt whose rows are found on pages of two sequences, of which the second was summarised.
+// A prompt whose rows lie on pages of two sequences; only the second was summarised.
 TEST(PageSummaries, PagesOfSeveralSequencesMayFollowEachOther) {
   for (const int32_t block_rows : {4, 16, 24}) {
     PagePool pool(kLayout, 32);
@@ -121,7 +121,7 @@ TEST(PageSummaries, PagesOfSeveralSequencesMayFollowEachOther) {
     Summarised mixed(SequenceKv(pool, kMaxLength, pages), {pool, spec});
     EXPECT_EQ(mixed.update(96), 96) << block_rows;
     EXPECT_EQ(mixed.update(96), 0);
-    EXPECT_EQ(second.update(96), 0) << "what it knows to be made still is";
+    EXPECT_EQ(second.update(96), 0) << "what it knew to be made still is";
   }
 }
 
@@ -139,7 +139,7 @@ TEST(PageSummaries, RowsWrittenAnewAreReadAgain) {
   EXPECT_EQ(sequence.update(41), 9);
 }
 
-// Blocks of 4 rows: whole ones lie in pages that are not full.
+// Blocks of 4 rows: some complete ones lie in pages that are not full.
 TEST(PageSummaries, ACopyOnWriteTakesThemAlongAndThenGoesItsOwnWay) {
   PagePool pool(kLayout, 32);
   Summarised first(pool, {SummaryKind::kBounds, 4, 0});
@@ -205,12 +205,12 @@ TEST(PageSummaries, OnesOfAKindAreSharedAndKeptForTheNext) {
   EXPECT_EQ(held, pool.summaries(specs[0]));
   std::map<int, std::weak_ptr<PageSummaries>> idle;
   for (int i = 1; i < 5; ++i) idle[i] = pool.summaries(specs[i]);
-  EXPECT_TRUE(idle[1].expired()) << "nobody's, and two were asked for since";
+  EXPECT_TRUE(idle[1].expired()) << "unheld, and two were asked for since";
   EXPECT_EQ(pool.summaries(specs[2]), idle[2].lock());
   EXPECT_EQ(pool.summaries(specs[0]), held);
 }
 
-// Random growth, rewriting, forks and destruction of sequences that read up to different rows.
+// Random growth, rewriting, forks and destruction of sequences that read different numbers of rows.
 class PageSummariesRandom : public testing::TestWithParam<SummarySpec> {};
 
 TEST_P(PageSummariesRandom, AreAlwaysThoseOfTheRows) {

@@ -88,7 +88,7 @@ bool PrefixTree::evict() {
   return true;
 }
 
-// With all below it, from the ends on.
+// With everything below it, leaves first.
 void PrefixTree::remove(Node& node) {
   std::vector<Node*> doomed = {&node};
   for (size_t i = 0; i < doomed.size(); ++i) {

@@ -1,9 +1,9 @@
-// PrefixTree: cached rows of texts that were read before, found again by their tokens.
+// PrefixTree: cached rows of texts read before, looked up by their tokens.
 //
-// A node is one whole page and the tokens of its rows, a path from a root the beginning of a text.
-// Tokens are compared, not hashed. Texts under different roots share nothing. The tree holds a
-// reference to each page; whoever is given rows shares them, so a page that is in use stays. Only
-// rows that full attention wrote may enter: then reuse is exact. Not thread-safe; the pool must
+// A node is one whole page and the tokens of its rows; a path from a root is the beginning of a
+// text. Tokens are compared, not hashed. Texts under different roots share nothing. The tree holds
+// a reference to each page; whoever is given rows shares them, so a page in use stays. Only rows
+// written by full attention may enter: this makes reuse exact. Not thread-safe; the pool must
 // outlive it.
 #pragma once
 
@@ -26,25 +26,25 @@ class PrefixTree {
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
 
-  // The rows of the longest beginning of `tokens` that is known, in whole pages: a sequence of up
-  // to max_length.
+  // The rows of the longest known prefix of `tokens`, in whole pages: a sequence of up to
+  // max_length.
   SequenceKv find(std::string_view root, std::span<const int32_t> tokens, int64_t max_length);
-  // kv's first rows are those of `tokens`; its whole pages enter, but where the tree has the like.
+  // kv's first rows are those of `tokens`; its whole pages enter, unless the tree has equal ones.
   void insert(std::string_view root, std::span<const int32_t> tokens, const SequenceKv& kv);
 
-  // Gives back at least one page that nobody else holds: of all ends of paths the one used longest
-  // ago, or, when those are in use, an inner page with what follows it. False when there is none.
+  // Gives back at least one page that nobody else holds: the least recently used leaf, or, if all
+  // leaves are in use, an inner page with everything below it. False if there is none.
   bool evict();
 
   int64_t n_pages() const { return std::ssize(nodes_); }
 
  private:
   using PageTokens = std::array<int32_t, kPageRows>;
-  using Key = std::pair<uint64_t, PageTokens>;  // the parent's id first: children lie together
+  using Key = std::pair<uint64_t, PageTokens>;  // the parent's id first, so children are adjacent
   struct Node {
     uint64_t id = 0;
     int32_t page = -1;       // -1: a root
-    uint64_t used = 0;       // when, by the clock
+    uint64_t used = 0;       // time of last use, by the clock
     Node* parent = nullptr;  // null: a root
     const Key* key = nullptr;
     int64_t n_children = 0;
@@ -56,9 +56,9 @@ class PrefixTree {
   void remove_end(Node& node);
 
   PagePool& pool_;
-  std::map<std::string, Node, std::less<>> roots_;  // those that have children
+  std::map<std::string, Node, std::less<>> roots_;  // those with children
   std::map<Key, Node> nodes_;
-  std::map<uint64_t, Node*> ends_;  // nodes without children, by when: a call uses one path
+  std::map<uint64_t, Node*> ends_;  // leaves by last use: a call uses one path
   uint64_t last_id_ = 0;
   uint64_t clock_ = 0;
 };

@@ -28,7 +28,7 @@ class PrefixTreeTest : public testing::Test {
     EXPECT_TRUE(kv.grow(n));
     return kv;
   }
-  // Reads a text of its own and leaves it in the tree.
+  // Reads an unrelated text and leaves it in the tree.
   std::vector<int32_t> read(const Tokens& tokens, std::string_view root = "") {
     const SequenceKv kv = rows(std::ssize(tokens));
     tree_.insert(root, tokens, kv);
@@ -44,7 +44,7 @@ class PrefixTreeTest : public testing::Test {
 
 TEST_F(PrefixTreeTest, FindsTheWholePagesOfWhatIsShared) {
   const std::vector<int32_t> pages = read(counting(50));
-  EXPECT_EQ(tree_.n_pages(), 3) << "the last two rows are no page";
+  EXPECT_EQ(tree_.n_pages(), 3) << "the last two rows do not fill a page";
   Tokens prompt = counting(50);
   prompt[40] = 999;
   const SequenceKv kv = tree_.find("", prompt, kMaxLength);
@@ -104,19 +104,19 @@ TEST_F(PrefixTreeTest, WhatIsInUseStays) {
   EXPECT_EQ(found(counting(32)), 32);
 }
 
-// Two read the same text at once; the one whose pages came second goes on longer.
+// Two sequences read the same text at once; the one whose pages came second is longer.
 TEST_F(PrefixTreeTest, AnInnerPageThatNobodyHoldsCanBeHadToo) {
   read(counting(32));
   SequenceKv longer = rows(48);
   tree_.insert("", counting(48), longer);
   EXPECT_EQ(pool_.free_pages(), 16 - 5);
-  EXPECT_TRUE(tree_.evict()) << "the end is in use";
-  EXPECT_EQ(pool_.free_pages(), 16 - 3) << "the two that only the tree had";
+  EXPECT_TRUE(tree_.evict()) << "the leaf is in use";
+  EXPECT_EQ(pool_.free_pages(), 16 - 3) << "the two only the tree held";
   EXPECT_EQ(tree_.n_pages(), 0);
   EXPECT_FALSE(tree_.evict());
 }
 
-// Against a list of the texts themselves.
+// Compared with a list of the texts themselves.
 TEST_F(PrefixTreeTest, RandomTextsAreFoundAsAListWouldFindThem) {
   std::mt19937 random(3);
   const auto below = [&](int64_t n) {
@@ -128,7 +128,7 @@ TEST_F(PrefixTreeTest, RandomTextsAreFoundAsAListWouldFindThem) {
     tokens.resize(static_cast<size_t>(below(80)));
     return tokens;
   };
-  std::map<Tokens, bool> known;  // beginnings in whole pages
+  std::map<Tokens, bool> known;  // prefixes in whole pages
   for (int step = 0; step < 3000; ++step) {
     const Tokens tokens = text();
     const int64_t n_whole = std::ssize(tokens) / kPageRows;

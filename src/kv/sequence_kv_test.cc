@@ -120,7 +120,7 @@ TEST(SequenceKv, AForkThatEndsOnAPageBoundaryCopiesNothing) {
   EXPECT_EQ(pool.free_pages(), 1);
 }
 
-// KV cache correction: rows are rewritten after a truncate; a fork must not see it.
+// KV cache correction: rows are rewritten after a truncation; a fork must not see it.
 TEST(SequenceKv, RewritingRowsOfASharedPageLeavesTheForkAlone) {
   PagePool pool(kLayout, 8);
   SequenceKv kv(pool, 64);
@@ -214,7 +214,7 @@ TEST_P(SequenceKvRandom, BehavesLikeAVector) {
         chosen->rows.push_back(value);
       }
     }
-    // All sequences, now and then: a write must not show in another one.
+    // All sequences, now and then: a write must not show up in another one.
     for (const Modelled& sequence : sequences) {
       ASSERT_EQ(sequence.kv->length(), static_cast<int64_t>(sequence.rows.size()));
       for (size_t i = step % 8; i < sequence.rows.size(); i += 8) {

@@ -19,7 +19,7 @@ SequenceSummaries::SequenceSummaries(std::shared_ptr<PageSummaries> whole)
 
 void SequenceSummaries::truncate(int64_t length) {
   TIDAL_CHECK(length >= 0);
-  // What is in a sum does not come out again: the block begins anew.
+  // A row cannot be taken back out of a sum: the block starts over.
   for (int64_t& done : done_) {
     if (done > length) done = 0;
   }
@@ -44,8 +44,8 @@ SequenceSummaries::Extent SequenceSummaries::extend(int32_t layer, const KvView&
   known = std::max(known, n_whole);
   Extent extent{whole_->view(layer, kv.page_table, n_whole), made * rows};
   extent.view.open = open_.as<float>() + static_cast<size_t>(layer) * whole_->summary_floats();
-  // The open block grows, and moves to its page when it is whole, unless others are made with it:
-  // those are made side by side, each from its first row on.
+  // The open block grows, and moves to its page once complete, unless others are made with it: then
+  // all are made side by side, each from its first row on.
   int64_t& done = done_[static_cast<size_t>(layer)];
   const bool one_block = end_row - extent.first_row <= rows;
   const bool continues = done % rows != 0 && done > extent.first_row && done <= end_row;

@@ -1,4 +1,4 @@
-// The options of a model as the engine's and the evaluation's front ends share them.
+// The options of a model, as shared by the front ends of engine and evaluation.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,26 @@ namespace tidal {
 RopeOverride rope_override(const RopeOptions& options);  // throws Error naming the option
 DType cache_type(std::string_view name, std::string_view option);
 
-// Of a cache of the options' types, all layers.
+// Of a cache with the options' types, all layers.
 size_t cache_bytes_per_token(const Config& config, const EngineOptions& options);
 
-// Throws Error(kExhausted), ending in `remedy`, when a cache that holds this many tokens is more
-// than the memory that this process can fill: before anything is filled.
+// Throws Error(kExhausted), ending in `remedy`, if a cache for this many tokens exceeds the memory
+// this process can fill: before anything is filled.
 void require_cache_memory(const Config& config, const EngineOptions& options, int64_t n_tokens,
                           std::string_view remedy);
 
 // Of the matrices that the options' back end multiplies with.
 WeightLayout weight_layout(const EngineOptions& options);
 
-// Where a model's own plan would lie: model.gguf -> model.plan.json, a folder -> its plan.json.
-// Empty when there is no such file.
+// Where a model's own plan lies: model.gguf -> model.plan.json, a folder -> its plan.json. Empty if
+// there is no such file.
 std::string plan_file_beside(const std::string& model_path);
 
-// The method for this model, whose own plan file counts, and a cache of these bytes. Throws Error
+// The method for this model (whose own plan file counts) and a cache of this row size. Throws Error
 // as make_method does.
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, MethodOptions options,
                                                   size_t cache_bytes_per_token);
-// The same for the cache that these options make.
+// The same, for the cache these options make.
 std::shared_ptr<const AttentionMethod> method_for(const Model& model, const MethodOptions& options,
                                                   const EngineOptions& engine);
 

@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A token's id, or -1 for none, which some writers spell as -1 or 2^32 - 1. One that the vocabulary
-// does not have is none too, with a warning; `what` is its file and key.
+// A token's id, or -1 for none, which some writers spell as -1 or 2^32 - 1. An id outside the
+// vocabulary also counts as none, with a warning; `what` is its file and key.
 TokenId known_token(int64_t id, size_t vocab_size, std::string_view what) {
   if (id >= 0 && id < static_cast<int64_t>(vocab_size)) return static_cast<TokenId>(id);
   if (id != -1 && id != UINT32_MAX) {
@@ -77,7 +77,7 @@ std::string text_if_there(const fs::path& path) {
   return fs::exists(path, ignored) ? file_text(path) : std::string();
 }
 
-// The tokens that "eos_token_id" of an object names: an id or a list of them.
+// The tokens named by an object's "eos_token_id": an id or a list of ids.
 std::vector<TokenId> end_tokens(const nlohmann::json& json, size_t vocab_size,
                                 const std::string& path) {
   std::vector<TokenId> tokens;
@@ -98,8 +98,8 @@ std::vector<TokenId> end_tokens(const nlohmann::json& json, size_t vocab_size,
   return tokens;
 }
 
-// generation_config.json may name more tokens that end a turn than the tokenizer does. Where it
-// names none, config.json has the last word.
+// generation_config.json may name more end-of-turn tokens than the tokenizer does. If it names
+// none, config.json decides.
 void add_end_tokens(const fs::path& folder, TokenizerData& data) {
   for (const char* name : {"generation_config.json", "config.json"}) {
     const fs::path path = folder / name;
@@ -116,7 +116,7 @@ void add_end_tokens(const fs::path& folder, TokenizerData& data) {
   }
 }
 
-// A template is text, or a list of named ones of which "default" is meant.
+// A template is a string, or a list of named ones of which "default" is used.
 std::string chat_template_of(const nlohmann::json& config, const std::string& path) {
   const auto entry = config.find("chat_template");
   if (entry == config.end() || entry->is_null()) return {};
@@ -161,8 +161,7 @@ Tokenizer folder_tokenizer(const fs::path& folder) {
 Tokenizer load_tokenizer(const Model& model) {
   if (const GgufFile* file = model.gguf()) return Tokenizer::create(tokenizer_data(*file));
   if (model.hf_folder().empty()) {
-    fail(ErrorCode::kUnsupported, "{} has no tokenizer: it is made of random weights",
-         model.path());
+    fail(ErrorCode::kUnsupported, "{} has no tokenizer: its weights are random", model.path());
   }
   return folder_tokenizer(model.hf_folder());
 }

@@ -15,15 +15,16 @@ namespace tidal {
 
 // Throws Error naming file and key. Random-weight models have no tokenizer: Error(kUnsupported).
 Tokenizer load_tokenizer(const Model& model);
-// Of what Model::load() takes, without weights: a file that holds a vocabulary only will do, and so
-// will architectures and tensor types that tidal does not run.
+// From whatever Model::load() takes, without weights: a file with only a vocabulary is accepted, as
+// are architectures and tensor types tidal cannot run.
 Tokenizer load_tokenizer(const std::string& path);
 
-// Nothing when the model brings none. A template that cannot be parsed is an Error.
+// Nothing if the model has none. A template that cannot be parsed is an Error.
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer);
 
-// A conversation, open for the assistant's answer, which begins with answer_prefix: the tokens of
-// the whole prompt as one text. Control tokens come from the template alone, never from a message.
+// The tokens of the whole prompt as one text: a conversation, open for the assistant's answer,
+// which begins with answer_prefix. Control tokens come only from the template, never from a
+// message.
 std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                                      std::span<const ChatMessage> messages,
                                      std::string_view answer_prefix);

@@ -1,8 +1,9 @@
 // The options of an engine and its requests: one row each, from which flags, the C interface,
 // Python's keywords and docs/options.md are made.
 //
-// A value is text everywhere: a row says what it may be, and puts it where it belongs. Messages of
-// every layer write an option as `name`; respell() puts in how a front end spells it.
+// Every value is text: a row says which values are valid and stores them where they belong.
+// Messages of every layer write an option as `name`; respell() replaces that with a front end's
+// spelling.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ struct Options {
   std::string cache_salt;
 };
 
-// A request as the options want it, without a prompt.
+// A request as the options set it, without a prompt.
 Request make_request(const Options& options);
 
 enum class OptionGroup { kModel, kAttention, kGeneration };
@@ -36,29 +37,29 @@ enum class OptionType { kText, kTexts, kInteger, kNumber, kChoice, kSwitch };
 
 struct Option {
   std::string name;   // as in tidal/options.h: context_size
-  std::string flags;  // "-c,--ctx-size"; empty: the command line has no use for it
+  std::string flags;  // "-c,--ctx-size"; empty: not on the command line
   OptionGroup group;
   OptionType type;
-  std::string range;         // what a value may be: "a whole number from 1 to 4096"
-  std::string default_text;  // what is taken when nothing is given
+  std::string range;         // valid values: "a whole number from 1 to 4096"
+  std::string default_text;  // the value if nothing is given
   std::string help;
-  // Why a value cannot be taken ("'x' is not ..."), or nothing.
+  // Why a value is invalid ("'x' is not ..."), or nothing.
   std::function<std::string(std::string_view value)> complaint;
   std::function<void(Options& options, std::string_view value)> assign;
-  // What is set, as text; empty where nothing is, and for lists.
+  // The current value, as text; empty if none is set, and for lists.
   std::function<std::string(const Options& options)> value;
 };
 
-// In the order in which help and documents list them.
+// In the order help and documents list them.
 const std::vector<Option>& option_table();
-// Throws Error(kNotFound) naming the option that is none.
+// Throws Error(kNotFound) naming the unknown option.
 const Option& find_option(std::string_view name);
-// Throws Error that names the option and says what it takes. A list grows by the value.
+// Throws Error naming the option and its valid values. For a list, appends the value.
 void set_option(Options& options, std::string_view name, std::string_view value);
 
-std::string flag_name(const Option& option);  // "--ctx-size", or its name where it has no flag
+std::string flag_name(const Option& option);  // "--ctx-size", or its name if it has no flag
 
-// The message with every `name` of an option spelled by the function.
+// The message with every option's `name` spelled by the function.
 std::string respell(std::string_view message,
                     const std::function<std::string(const Option&)>& spelling);
 

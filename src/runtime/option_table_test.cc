@@ -61,7 +61,7 @@ TEST(OptionTable, RefusesWhatARowDoesNotTake) {
   EXPECT_THAT(refusal("no_such", "1"), HasSubstr("unknown option 'no_such'; available: model, "));
 }
 
-// The values that rows report are values that they take, and the defaults stay as they are.
+// Values that rows report are values they accept, and the defaults stay as they are.
 TEST(OptionTable, DefaultsAreValues) {
   const Options defaults;
   std::set<std::string> names;

@@ -11,8 +11,8 @@
 namespace tidal {
 namespace {
 
-// Asking for what is free takes a third of a millisecond. An answer holds until this part of it has
-// been written.
+// Asking for free memory takes a third of a millisecond. An answer holds until this fraction of it
+// has been written.
 constexpr uint64_t kAssuredPart = 16;
 
 DecoderLimits decoder_limits(const EngineOptions& options, const RuntimeLimits& limits) {
@@ -40,7 +40,7 @@ Runtime::Runtime(std::shared_ptr<const Model> model, std::unique_ptr<Backend> ow
       pool_(decoder_.kv_layout(cache_type(options.k_cache_type, "k_cache_type"),
                                cache_type(options.v_cache_type, "v_cache_type")),
             limits.n_pages > 0 ? limits.n_pages : pages_of(limits.max_length), backend_.memory()) {
-  // A device's memory is taken as a whole when the pool is made.
+  // A device's memory is taken in one piece when the pool is made.
   if (!backend_.memory().host_addressable()) available_ = [] { return UINT64_MAX; };
   batch_.tokens.reserve(static_cast<size_t>(decoder_.limits().max_rows));
   batch_.sequences.reserve(static_cast<size_t>(limits.max_sequences));
@@ -107,7 +107,7 @@ bool Runtime::has_memory_for_pages(int64_t n_pages) const {
 }
 
 std::span<const float> Runtime::forward(const Batch& batch) {
-  // Pages are handed out again before those that were never written (PagePool).
+  // Pages that were written before are handed out ahead of untouched ones (PagePool).
   written_pages_ = std::max<int64_t>(written_pages_, pages_in_use());
   return decoder_.forward(batch);
 }

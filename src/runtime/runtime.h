@@ -1,11 +1,11 @@
 // Runtime: a model ready to compute: its back end, its decoder and the pages of its cache.
 //
-// What requests, evaluations and benchmarks are run on. Sequences (runtime/sequence.h) live in its
-// pool and must end before it. Not thread-safe but for what says so.
+// What requests, evaluations and benchmarks run on. Sequences (runtime/sequence.h) live in its pool
+// and must be destroyed before it. Not thread-safe unless noted.
 //
 // The cache takes memory from the system page by page, when a page is first written, and keeps it.
-// What is to be written next is held against the memory that is free, so that a prompt too long for
-// the machine is refused before it is read, and the system kills no process half-way.
+// What is to be written next is checked against free memory, so that a prompt too long for the
+// machine is refused before it is read, and the system does not kill the process half-way.
 #pragma once
 
 #include <atomic>
@@ -28,19 +28,19 @@ namespace tidal {
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
 struct RuntimeLimits {
-  int32_t max_sequences = 1;  // of a batch
-  int64_t max_length = 0;     // tokens of a sequence
-  int64_t n_pages = 0;        // of the cache; 0: those of max_length
-  int32_t max_rows = 0;       // of a batch; 0: a prompt chunk, or one a sequence
+  int32_t max_sequences = 1;  // per batch
+  int64_t max_length = 0;     // tokens per sequence
+  int64_t n_pages = 0;        // of the cache; 0: enough for max_length
+  int32_t max_rows = 0;       // per batch; 0: a prompt chunk, or one per sequence
 };
 
 class Runtime {
  public:
-  // Back end, threads, cache types and prompt chunk of the options. Throws Error for options that
-  // cannot be carried out and for memory that cannot be had.
+  // Back end, threads, cache types and prompt chunk come from the options. Throws Error for options
+  // that cannot be carried out and for memory that is not available.
   Runtime(std::shared_ptr<const Model> model, const EngineOptions& options,
           const RuntimeLimits& limits);
-  // On a back end of the caller's, which must outlive it.
+  // On the caller's back end, which must outlive it.
   Runtime(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
           const RuntimeLimits& limits);
 
@@ -59,24 +59,24 @@ class Runtime {
     return sequence(std::move(method), decoder_.limits().max_context);
   }
 
-  // Throws Error(kExhausted) when this many tokens could not be cached even by a sequence that is
-  // alone: pages that were written before cost nothing. Any thread.
+  // Throws Error(kExhausted) if this many tokens could not be cached even by a sequence on its own:
+  // pages written before cost nothing. Any thread.
   void require_memory(int64_t n_tokens) const;
-  // The same for n_pages of the cache besides those in use, and whether they can be had.
+  // The same for n_pages of the cache besides those in use, and whether the memory is available.
   void require_pages(int64_t n_pages) const;
   bool has_memory_for_pages(int64_t n_pages) const;
-  // Pages whose memory the cache has taken.
+  // Pages the cache has taken memory for.
   int64_t written_pages() const { return written_pages_; }
-  // Who says how much memory is free, for tests; before the first request.
+  // Replaces the source of the free memory figure, for tests; before the first request.
   void ask_for_memory(std::function<uint64_t()> available) { available_ = std::move(available); }
 
   // The decoder's forward pass.
   std::span<const float> forward(const Batch& batch);
 
-  // Runs all that these sequences have queued. Throws Error(kExhausted) before any of it when that
-  // is more than the memory that is free. The logits after the last token of each that had
+  // Runs all that these sequences have queued. Throws Error(kExhausted) before running any of it if
+  // that exceeds free memory. Returns the logits after the last token of each sequence that had
   // something queued: [n, vocab_size] in their order, valid until the next call. progress: rows
-  // done and in all, after each batch.
+  // done and in total, after each batch.
   std::span<const float> run(std::span<Sequence* const> sequences, const Progress& progress = {});
   std::span<const float> run(Sequence& sequence, const Progress& progress = {}) {
     Sequence* const one[] = {&sequence};
@@ -87,9 +87,9 @@ class Runtime {
   Runtime(std::shared_ptr<const Model> model, std::unique_ptr<Backend> owned, Backend* backend,
           const EngineOptions& options, const RuntimeLimits& limits);
   int64_t pages_in_use() const { return pool_.n_pages() - pool_.free_pages(); }
-  // What the cache would take from the system to have n_pages in use.
+  // Memory the cache would take from the system to have n_pages in use.
   uint64_t bytes_to_fill(int64_t n_pages) const;
-  // The memory that is free where that is less than it takes.
+  // The free memory, if less than that takes.
   std::optional<uint64_t> too_little_memory(int64_t n_pages) const;
   void require_fill(int64_t n_pages, int64_t n_tokens) const;
   // One batch of works that are the last of their sequences, or of ones that are not.
@@ -107,8 +107,8 @@ class Runtime {
   PagePool pool_;
   Batch batch_;
   std::vector<Part> parts_;
-  std::atomic<int64_t> written_pages_ = 0;          // in use at the same time, at most, so far
-  mutable std::atomic<int64_t> assured_pages_ = 0;  // memory was found for them
+  std::atomic<int64_t> written_pages_ = 0;          // most in use at the same time so far
+  mutable std::atomic<int64_t> assured_pages_ = 0;  // memory was found for these
   std::function<uint64_t()> available_ = available_memory;
 };
 

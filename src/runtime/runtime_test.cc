@@ -31,7 +31,7 @@ class RuntimeMemory : public testing::Test {
     runtime_.run(sequence);
   }
 
-  int64_t pages_ = 4;  // that the machine's memory holds
+  int64_t pages_ = 4;  // that fit into the machine's memory
   Runtime runtime_{Model::load(data_path("tiny-llama.gguf")),
                    narrow(),
                    {.max_sequences = 2, .max_length = 1000}};
@@ -39,7 +39,7 @@ class RuntimeMemory : public testing::Test {
 
 TEST_F(RuntimeMemory, RefusesAPromptBeforeAnyOfItIsRead) {
   Sequence sequence = this->sequence();
-  const std::vector<std::string> parts = {"KV cache", "80 tokens", "GiB of memory are free",
+  const std::vector<std::string> parts = {"KV cache", "80 tokens", "GiB of memory is free",
                                           "`context_size`", "`k_cache_type`"};
   expect_error(ErrorCode::kExhausted, parts, [&] { read(sequence, 65); });
   EXPECT_EQ(sequence.cached(), 0);

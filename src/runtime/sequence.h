@@ -2,13 +2,13 @@
 //
 // Tokens are enqueued in two ways: a prompt is read by full attention in chunks, a decoded token by
 // the method in one step. next() says what the sequence wants to run; schedule() puts that into a
-// batch, and after Decoder::forward() commit() takes what came of it. When the method corrects, the
-// rows that its steps wrote are run again by full attention every correct_every() tokens (KV cache
+// batch, and after Decoder::forward() commit() records it as done. If the method corrects, the rows
+// its steps wrote are recomputed by full attention every correct_every() tokens (KV cache
 // correction, Algorithm 1 of TidalDecode and its section 3.3) and before a new prompt.
 //
-// What comes out depends on the tokens and the method alone, not on how prompts are cut into
-// chunks, nor on other sequences of the batch. Owns its pages; the pool must outlive it. Not
-// thread-safe. No function but the constructor and fork() allocates up to max_length.
+// Results depend only on the tokens and the method, not on how prompts are cut into chunks, nor on
+// other sequences in the batch. Owns its pages; the pool must outlive it. Not thread-safe. Only the
+// constructor and fork() allocate, up to max_length.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ namespace tidal {
 enum class WorkKind : uint8_t {
   kNone,
   kPrompt,   // a chunk of a prompt, full attention
-  kCorrect,  // rows that the method's steps wrote, again by full attention
+  kCorrect,  // rows the method's steps wrote, recomputed by full attention
   kDecode,   // one token, by the method
 };
 
@@ -39,7 +39,7 @@ struct Work {
 class Sequence {
  public:
   // rows holds the cached rows of `tokens`, written by full attention; both may be empty. The
-  // method's memory is made for shape.max_length tokens.
+  // method's memory is sized for shape.max_length tokens.
   Sequence(std::shared_ptr<const AttentionMethod> method, const AttentionShape& shape,
            SequenceKv rows, std::span<const int32_t> tokens);
 
@@ -47,27 +47,27 @@ class Sequence {
   void enqueue(int32_t decoded);
   // Forgets all but the first `length` tokens, cached or queued.
   void rewind(int64_t length);
-  // A sequence of the same tokens that shares the cached rows until either writes: with what the
-  // method carries, or anew for another method. Its counts begin at 0.
+  // A sequence with the same tokens that shares the cached rows until either writes, with a copy of
+  // what the method carries, or a new state for another method. Its counts start at 0.
   Sequence fork() const;
   Sequence fork(std::shared_ptr<const AttentionMethod> method) const;
 
-  // What it wants to run, prompts and corrections in chunks of at most max_rows.
+  // What to run next, prompts and corrections in chunks of at most max_rows.
   Work next(int32_t max_rows) const;
-  // Makes room in the cache and appends the rows to the batch. False when the pool has too few
-  // pages: nothing is in the batch, and next() is to be asked again once some are free.
+  // Makes room in the cache and appends the rows to the batch. False if the pool has too few pages:
+  // then nothing was added, and next() must be asked again once some are free.
   [[nodiscard]] bool schedule(const Work& work, Batch& batch);
-  // The batch was run.
+  // The batch has run.
   void commit(const Work& work);
 
   const AttentionMethod& method() const { return *method_; }
   std::span<const int32_t> tokens() const { return tokens_; }
   int64_t length() const { return static_cast<int64_t>(tokens_.size()); }
   int64_t cached() const { return kv_.length(); }
-  // The first rows, which full attention wrote, over rows of the same kind: what may be shared.
+  // The first rows, written by full attention over rows of the same kind: what may be shared.
   int64_t exact() const { return exact_; }
   const SequenceKv& kv() const { return kv_; }
-  // Pages that what is queued will take from the pool.
+  // Pages the queued tokens will take from the pool.
   int64_t pages_to_grow() const { return kv_.pages_needed(length() - cached()); }
 
   RowsReport rows() const;  // of decode steps
@@ -85,7 +85,7 @@ class Sequence {
   AttentionShape shape_;
   SequenceKv kv_;
   AttentionState state_;
-  std::vector<int32_t> tokens_;  // cached ones, then those that are queued
+  std::vector<int32_t> tokens_;  // cached ones, then queued ones
   int64_t exact_ = 0;
   int64_t dense_end_ = 0;    // queued tokens before it are read by full attention
   int64_t correct_end_ = 0;  // those before this one for another time

@@ -53,8 +53,8 @@ class SequenceTest : public testing::Test {
   std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };
 
-// The same steps written out over the decoder: prompt, decoded tokens, and every `stride` of them
-// the last rows again by full attention.
+// The same steps written out over the decoder: prompt, decoded tokens, and every `stride` tokens a
+// recomputation of the last rows by full attention.
 class Reference {
  public:
   Reference(Runtime& runtime, const MethodOptions& options)
@@ -168,7 +168,7 @@ TEST_F(SequenceTest, OnlyRowsOfFullAttentionAreExact) {
   }
   EXPECT_EQ(sequence.exact(), 44) << "four were corrected before the fifth";
   EXPECT_EQ(sequence.cached(), 45);
-  // A new prompt does not begin behind rows that could have been corrected.
+  // A new prompt does not start behind rows that could have been corrected.
   sequence.enqueue(some_tokens(10, 3));
   runtime.run(sequence);
   EXPECT_EQ(sequence.corrections(), 2);
@@ -226,7 +226,7 @@ TEST_F(SequenceTest, ForksGoTheirOwnWays) {
     const int64_t free = runtime.pool().free_pages();
     Sequence same = sequence.fork();
     Sequence full = sequence.fork(runtime.method(method("full")));
-    EXPECT_EQ(runtime.pool().free_pages(), free) << "pages are shared until somebody writes";
+    EXPECT_EQ(runtime.pool().free_pages(), free) << "pages are shared until one side writes";
     EXPECT_EQ(same.rows_read().k, 0);
     same.enqueue(100);
     full.enqueue(100);
@@ -258,7 +258,7 @@ TEST_F(SequenceTest, APoolThatIsUsedUpRefusesAndLeavesTheSequenceAsItWas) {
   EXPECT_TRUE(second.schedule(second.next(32), batch));
 }
 
-// A correction that found no page for its copy of a shared page goes on where it was.
+// A correction that found no page for its copy of a shared page resumes where it stopped.
 TEST_F(SequenceTest, ACorrectionWaitsForAPage) {
   Runtime runtime = this->runtime(32, /*n_pages=*/6);
   Sequence sequence = runtime.sequence(runtime.method(method("tidal", 4)));

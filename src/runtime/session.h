@@ -1,4 +1,4 @@
-// Session: a runtime of one sequence, fed by hand. What evaluations are made of.
+// Session: a runtime with one sequence, fed by hand. The basis of evaluations.
 //
 // prefill() reads tokens by full attention; decode() feeds one token through the method, correcting
 // the cache as Sequence does. Not thread-safe.
@@ -33,8 +33,8 @@ class Session {
   // Forgets all but the first `length` tokens.
   void truncate(int64_t length) { sequence_.rewind(length); }
 
-  // Shows every layer's attention to the observer (model/decoder.h), of prompts too; null: to
-  // nobody.
+  // Shows every layer's attention, that of prompts included, to the observer (model/decoder.h);
+  // null: to nobody.
   void observe(AttentionObserver* observer) { runtime_.decoder().observe(observer); }
 
   Backend& backend() { return runtime_.backend(); }

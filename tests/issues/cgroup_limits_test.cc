@@ -116,7 +116,7 @@ TEST_F(CgroupLimits, AreHeeded) {
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_LE(usable_cpus(), cgroup_cpus().value_or(usable_cpus()));
   require_memory(1 << 20, "a test", "lower it");
-  expect_error(ErrorCode::kExhausted, {"a test takes", "are free: lower it"},
+  expect_error(ErrorCode::kExhausted, {"a test takes", "is free: lower it"},
                [] { require_memory(uint64_t{1} << 60, "a test", "lower it"); });
 }
 

@@ -21,7 +21,7 @@ class CacheBeyondMemory(Case):
 
     def test_bench(self):
         self.fails("bench", "-m", MODEL, "-d", self.too_deep, "-p", "0", "-n", "1",
-                   says=["KV cache", "GiB of memory are free", "lower -d"])
+                   says=["KV cache", "GiB of memory is free", "lower -d"])
         self.fails("bench", "-m", MODEL, "-d", self.too_deep // 64, "--batch", "64", "-p", "0",
                    "-n", "1", says=["KV cache", "--batch"])
 

@@ -1,4 +1,4 @@
-// Full attention: every layer reads every row. What all other methods are measured against.
+// Full attention: every layer reads every row. The baseline for all other methods.
 
 #include <fmt/format.h>
 

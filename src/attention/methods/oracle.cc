@@ -1,6 +1,6 @@
-// The oracle: every layer but the full ones scores all rows and reads its own top K. No method that
-// reads K rows can pick better by score; it saves nothing (all of K is read first) and is the upper
-// bound to compare with.
+// The oracle: every layer except the full ones scores all rows and reads its own top K. No method
+// that reads K rows can pick better by score; it saves nothing (all of K is read first) and serves
+// as an upper bound for comparison.
 
 #include <array>
 
@@ -12,7 +12,7 @@ namespace {
 constexpr std::array<std::string_view, 7> kKeys = {"full",  "budget", "scope",  "pool",
                                                    "sinks", "recent", "correct"};
 
-// Picks per layer, so that an evaluation can compare the layers' picks after a step.
+// Kept per layer, so that an evaluation can compare the layers' picks after a step.
 struct OracleState final : MethodState {
   explicit OracleState(size_t n_layers) : picks(n_layers) {}
   std::unique_ptr<MethodState> clone() const override {

@@ -1,7 +1,7 @@
-// PlannedMethod: what the methods that follow a LayerPlan have in common, and how they are made.
+// PlannedMethod: what methods that follow a LayerPlan have in common, and how they are made.
 //
-// NAME.cc defines make_NAME_method(context), which takes what it heeds from the context's plan and
-// throws Error(kInvalidArgument) when that makes no sense; registry.cc lists the names.
+// NAME.cc defines make_NAME_method(context), which uses the keys it knows of the context's plan and
+// throws Error(kInvalidArgument) if they make no sense; registry.cc lists the names.
 #pragma once
 
 #include <algorithm>
@@ -19,13 +19,13 @@
 namespace tidal {
 
 struct MethodContext {
-  LayerPlan plan;           // as asked for, budget and correction stride overridden
+  LayerPlan plan;           // as requested, with budget and correction stride overridden
   int64_t min_context = 0;  // below it everything is read; -1: the method's default
   int64_t row_bytes = 0;    // of the cache: K and V of a position in one layer
   HeadCounts heads;
 };
 
-// The picks of every layer: empty where it makes none.
+// The picks of every layer: empty for layers that make none.
 inline std::vector<Picks> clone(const std::vector<Picks>& layers) {
   std::vector<Picks> copy;
   copy.reserve(layers.size());
@@ -35,7 +35,7 @@ inline std::vector<Picks> clone(const std::vector<Picks>& layers) {
 
 class PlannedMethod : public AttentionMethod {
  public:
-  // `keys`: the keys of the plan line this method heeds; what they name outlives the method.
+  // `keys`: the plan line keys this method uses; their names outlive the method.
   PlannedMethod(std::string_view name, std::span<const std::string_view> keys,
                 const MethodContext& context, int64_t min_context = kDefaultMinContext)
       : name_(name),
@@ -54,11 +54,11 @@ class PlannedMethod : public AttentionMethod {
   const LayerPlan& plan() const { return plan_; }
   const LayerSpec& spec(int32_t layer) const { return plan_.layers[static_cast<size_t>(layer)]; }
   bool is_full(int32_t layer) const { return spec(layer).role == LayerRole::kFull; }
-  // Positions a list can ever hold.
+  // The most positions a list can ever hold.
   int64_t capacity(const AttentionShape& shape) const {
     return std::min(plan_.budget_at(shape.max_length), shape.max_length);
   }
-  // The plan's budget of rows.
+  // The plan's budget, in rows.
   Picking pick_rows(int64_t length, const Picks& into) const {
     return {plan_.scope, plan_.pooling, plan_.budget_at(length),
             plan_.sinks, plan_.recent,  into.selection()};

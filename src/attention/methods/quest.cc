@@ -1,6 +1,6 @@
-// Quest: per page of rows the element-wise minimum and maximum of K bound q·k from above; every
-// query head of every layer but the full ones reads the budget / page pages with the largest
-// bounds. The newest page is always among them.
+// Quest: per page of rows, the element-wise minimum and maximum of K bound q·k from above; every
+// query head of every layer except the full ones reads the budget / page pages with the largest
+// bounds, always including the newest page.
 
 #include <array>
 

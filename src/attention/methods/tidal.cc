@@ -1,5 +1,5 @@
-// Position persistent sparse attention: a few layers select, the others read what was selected.
-// Which layer does what is the LayerPlan's; this is Algorithm 1 of the paper and its variants.
+// Position persistent sparse attention: a few layers select, the others read what was selected. The
+// LayerPlan says which layer does what; this is the paper's Algorithm 1 and its variants.
 
 #include <algorithm>
 #include <array>
@@ -78,8 +78,8 @@ class TidalMethod final : public PlannedMethod {
   }
 
  private:
-  // Every layer that reads picks but the first that makes them: in SmolLM2 the first layer looks at
-  // tokens, not at places, and means of its rows do harm (docs/results/2026-11-24-fidelity.md).
+  // Every layer that reads picks, except the first to make them: in SmolLM2 the first layer looks
+  // at tokens, not positions, and means of its rows do harm (docs/results/2026-11-24-fidelity.md).
   bool takes_rest(int32_t layer) const {
     if (plan().rest == 0 || layer == first_select_) return false;
     const LayerRole role = spec(layer).role;

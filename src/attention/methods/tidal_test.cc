@@ -1,4 +1,4 @@
-// What only the method tidal promises: the rest of the rows, by their means.
+// What only the method tidal promises: the rest of the rows, read as means.
 
 #include <gtest/gtest.h>
 
@@ -56,7 +56,7 @@ TEST_P(TidalRestTest, TheNewestRowAndBlocksOfOneAreFullAttention) {
         difference = std::max(difference, std::abs(double{got[layer][i]} - expected[layer][i]));
       }
       if (layer == 0) {
-        EXPECT_GT(difference, 1e-3) << "the first that selects reads its picks alone";
+        EXPECT_GT(difference, 1e-3) << "the first selecting layer reads its picks alone";
       } else {
         EXPECT_LT(difference, 1e-5) << "layer " << layer;
       }
@@ -101,7 +101,7 @@ TEST_P(TidalRestTest, RollbackAndRedoGivesTheSame) {
   undone.append(150);
   for (int step = 0; step < 30; ++step) {
     straight.append(1);
-    undone.append(1, 2);  // other rows, which are taken back
+    undone.append(1, 2);  // other rows, then rolled back
     straight.run(runner_);
     undone.run(runner_);
   }
@@ -113,7 +113,7 @@ TEST_P(TidalRestTest, RollbackAndRedoGivesTheSame) {
   EXPECT_EQ(undone.run(runner_), straight.run(runner_));
 }
 
-// Rows taken back from the end are recent ones at first, and in no mean.
+// Rolled-back rows at the end are at first recent ones, and in no mean.
 TEST_P(TidalRestTest, RollbackWithinTheRecentRowsTakesThemOutOfTheMeans) {
   for (const int64_t length : {157, 158, 163}) {
     TestSequence undone(shape_, method(kPlan), kMaxLength, backend_->memory());

@@ -33,7 +33,7 @@ class WindowMethod final : public PlannedMethod {
     const Picks& list = state.as<WindowState>().rows;
     const Selection& rows = list.host();
     const int64_t count = plan().budget_at(length);
-    // The list follows from its length and last row alone: all layers after the first find it made.
+    // The list depends only on its length and last row: all layers after the first find it ready.
     if (rows.counts[0] != count || rows.positions[count - 1] != length - 1) {
       const int64_t sinks = plan().sinks;
       std::iota(rows.positions, rows.positions + sinks, 0);
