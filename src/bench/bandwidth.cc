@@ -16,7 +16,7 @@ constexpr size_t kBytes = size_t{1} << 30;
 constexpr size_t kTaskBytes = size_t{1} << 20;
 constexpr int kPasses = 5;
 
-// Four chains of additions keep enough loads under way to be bound by memory, not by latency.
+// Four chains of additions keep enough loads in flight to be bound by memory, not latency.
 uint64_t sum_words(const uint64_t* words, size_t n) {
   uint64_t sums[4] = {};
   for (size_t i = 0; i + 32 <= n; i += 32) {

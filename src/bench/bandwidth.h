@@ -4,7 +4,7 @@
 namespace tidal {
 
 // Bytes per second that `threads` threads read from a buffer far larger than the caches: the best
-// of several passes, about half a second in all.
+// of several passes, about half a second in total.
 double measure_read_bandwidth(int threads);
 
 }  // namespace tidal

@@ -38,7 +38,7 @@ int32_t some_token(int64_t i, int32_t vocab_size) {
                               static_cast<uint64_t>(vocab_size));
 }
 
-// A method that is measured; of a variant only the attention operators are shown.
+// A measured method; for a variant only the attention operators are shown.
 struct Contestant {
   Contender contender;
   bool variant = false;
@@ -131,7 +131,7 @@ class Bench {
     return events_.on_row(row);
   }
 
-  // One decode step of all sequences, with or without a look at its operators.
+  // One decode step of all sequences, with or without timing its operators.
   double step(Contestant& contestant, int32_t token, bool look, std::span<Sampler> samplers) {
     timing_.timing(look);
     const Clock::time_point start = Clock::now();
@@ -299,7 +299,7 @@ class Bench {
     return events_.on_row(sum);
   }
 
-  // The same plan with another head scope, and with selecting layers that read the other way.
+  // The same plan with another head scope, or with selecting layers that read the other way.
   std::vector<MethodOptions> variants(int64_t depth, const MethodOptions& method,
                                       const AttentionMethod& in_force) const {
     if (in_force.dense(depth + 1)) return {};

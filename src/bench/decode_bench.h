@@ -3,10 +3,10 @@
 //
 // The cache is not prefilled to the depth but filled with seeded rows (bench/lockstep.h), so a
 // depth of 100,000 costs seconds. Everything after that is the decode path itself: operators are
-// timed inside real steps (bench/timing_backend.h), every one on the weights and the cache of the
-// layer whose turn it is. All methods of a depth take turns step by step, as do steps that are
-// timed as a whole and steps whose operators are timed, so that what the machine does meanwhile
-// falls on all; a speed-up is the median of the ratios of neighbouring steps.
+// timed inside real steps (bench/timing_backend.h), each on the weights and the cache of the layer
+// being computed. All methods of a depth take turns step by step, as do steps timed as a whole and
+// steps whose operators are timed, so that disturbances of the machine affect all alike; a speed-up
+// is the median of the ratios of neighbouring steps.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +25,12 @@ struct BenchOptions {
   EngineOptions engine;
   std::vector<MethodOptions> methods;
   std::vector<int64_t> depths;         // cache depths for decode
-  std::vector<int32_t> batches = {1};  // sequences decoded at once
+  std::vector<int32_t> batches = {1};  // sequences decoded together
   int64_t decode_tokens = 16;          // timed steps per depth and method
   int64_t prompt_tokens = 512;         // prefill test, 0: none
-  int32_t repetitions = 0;             // of it; 0: three, or one where that takes over 30 s
-  bool operators = false;              // rows of operators too
-  int32_t step_queries = 1;            // with them: full attention of as many queries in a step
+  int32_t repetitions = 0;   // of the prefill test; 0: three, or one if that takes over 30 s
+  bool operators = false;    // rows for operators too
+  int32_t step_queries = 1;  // with operators: full attention of this many queries per step
   uint64_t seed = 1;
 };
 
@@ -45,7 +45,7 @@ struct BenchRow {
   double gb_moved = 0;  // weights and cache rows that had to be read, per ms_median
   double gb_per_second = 0;
   double bandwidth_share = 0;
-  double speedup_vs_full = 0;  // 0 where `full` was not measured at this depth
+  double speedup_vs_full = 0;  // 0 if `full` was not measured at this depth
   int64_t depth = -1;          // of whole decode steps; -1: another test
   double calls = 0;            // operators: per step; 0 for other tests
   double step_share =
@@ -53,16 +53,16 @@ struct BenchRow {
 };
 
 struct BenchEvents {
-  // As each row is done; false ends the run.
+  // Called as each row is done; false ends the run.
   std::function<bool(const BenchRow&)> on_row;
-  // While a cache is filled ("filling the cache") or a test runs (its name): tokens of each
+  // Called while a cache is filled ("filling the cache") or a test runs (its name): tokens of each
   // sequence or of the prompt; false ends the run.
   std::function<bool(std::string_view what, int64_t done, int64_t total)> on_progress;
 };
 
 // Runs every case in turn. bandwidth: bytes per second, from measure_read_bandwidth. With
 // operators, every method's step is followed by its operators and their sum, and the method tidal
-// also by the attention operators of its plan's other head scopes and of the other `own`.
+// also by the attention operators of its plan with the other head scopes and the other `own`.
 void run_bench(std::shared_ptr<const Model> model, const BenchOptions& options, double bandwidth,
                const BenchEvents& events);
 

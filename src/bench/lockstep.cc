@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kFillRows = 512;
 constexpr int64_t kBankRows = 4096;
 
-// Normal rows; one in a hundred is four times as long, so a few scores stand out.
+// Normally distributed rows; one in a hundred is four times as long, so a few scores stand out.
 std::vector<float> make_bank(int64_t width, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 0.5f);
   std::vector<float> bank(static_cast<size_t>(kBankRows * width));
@@ -26,7 +26,7 @@ std::vector<float> make_bank(int64_t width, std::mt19937_64& random) {
 }
 
 RuntimeLimits runtime_limits(const LockstepLimits& limits) {
-  // A contender copies the last page of each cache when it writes into it.
+  // A contender copies the last page of each cache when it first writes into it.
   const int64_t pages =
       pages_of(limits.max_filled) + limits.max_contenders * (pages_of(limits.max_decoded) + 1);
   return {.max_sequences = limits.n_sequences,
@@ -113,7 +113,7 @@ bool Lockstep::fill(int64_t depth, uint64_t seed,
       const int64_t first = kv.length();
       const int64_t n = std::min(kFillRows, depth - first);
       const bool grown = kv.grow(n);
-      TIDAL_CHECK(grown, "the capacity of {} tokens is passed", kv.max_length());
+      TIDAL_CHECK(grown, "the capacity of {} tokens is exceeded", kv.max_length());
       for (int32_t layer = 0; layer < config.n_layers(); ++layer) {
         slice(k);
         slice(v);

@@ -38,7 +38,7 @@ class LockstepTest : public testing::Test {
   std::shared_ptr<const Model> model_ = tiny_model();
 };
 
-// Three sequences at once give what the first, second and third would alone.
+// Three sequences at once give what each of them would alone.
 TEST_F(LockstepTest, ABatchGivesTheLogitsOfItsFirstSequence) {
   Lockstep many(model_, *backend_, {}, limits(3));
   Lockstep one(model_, *backend_, {}, limits(1));
@@ -63,7 +63,7 @@ TEST_F(LockstepTest, ABatchGivesTheLogitsOfItsFirstSequence) {
   EXPECT_EQ(three.rows().share(), single.rows().share());
 }
 
-// What a contender decodes does not depend on who else takes turns with it.
+// What a contender decodes does not depend on who takes turns with it.
 TEST_F(LockstepTest, ContendersDoNotDisturbOneAnother) {
   MethodOptions quest = sparse();
   quest.name = "quest";

@@ -10,7 +10,7 @@
 
 namespace tidal {
 
-// Of at least one value.
+// The median of at least one value.
 double median(std::vector<double> values);
 double smallest(const std::vector<double>& values);
 
@@ -29,7 +29,7 @@ class OperatorTimes {
   double n_steps() const { return static_cast<double>(n_steps_); }
   // All operators together, per step.
   std::vector<double> sums() const;
-  // The median share of the same step: what slows a whole step down cancels out.
+  // The median share of its step: whatever slows a whole step cancels out.
   double step_share(std::vector<double> step_ms) const;
 
  private:

@@ -107,7 +107,7 @@ std::string_view TimingBackend::matmul_name(std::span<const Linear> linears) {
 }
 
 OperationTime& TimingBackend::entry(std::string_view name) {
-  // A name is one place in memory: comparing addresses is enough.
+  // Names are unique objects: comparing addresses is enough.
   for (OperationTime& time : times_) {
     if (time.name.data() == name.data()) return time;
   }
@@ -126,7 +126,7 @@ void TimingBackend::timed(std::string_view name, double bytes, const Call& call)
   operation.bytes += bytes;
 }
 
-// The bytes are those of the rows that the kernel counts while it runs.
+// The bytes are those of the rows the kernel counts while it runs.
 template <typename Item, typename Call>
 void TimingBackend::timed_rows(std::string_view name, std::span<const Item> items,
                                const Call& call) {

@@ -1,9 +1,9 @@
-// TimingBackend: another back end's operations, with the time and the bytes of each kind added up.
+// TimingBackend: another back end's operations, adding up the time and bytes of each kind.
 //
 // Forwards every call, so what is timed is the step itself on the data it really reads. Off until
-// timing() is switched on; then an operation costs two looks at the clock more. Matrix products are
-// named by the weights they read (gate and up are one call), attention by what it reads. The inner
-// back end and the weights must outlive it. One caller at a time.
+// timing() is switched on; then an operation costs two extra clock reads. Matrix products are named
+// by the weights they read (gate and up are one call), attention by what it reads. The inner back
+// end and the weights must outlive it. One caller at a time.
 #pragma once
 
 #include <chrono>
@@ -21,11 +21,11 @@
 namespace tidal {
 
 struct OperationTime {
-  std::string_view name;  // of the TimingBackend
+  std::string_view name;  // owned by the TimingBackend
   int64_t calls = 0;
   double milliseconds = 0;
-  // That had to come from memory, or go there: weights and cache rows, as the kernels count them,
-  // and scores. 0 where an operation works on what the one before left in the processor's cache.
+  // Bytes that had to come from memory, or go there: weights and cache rows, as the kernels count
+  // them, and scores. 0 for an operation on what the previous one left in the processor's cache.
   double bytes = 0;
 };
 
@@ -59,7 +59,7 @@ class TimingBackend final : public ForwardingBackend {
 
   struct Matmul {
     MatrixRole role;
-    std::string_view name;  // of the call that has this matrix first, once there was one
+    std::string_view name;  // of the call whose first matrix this is, once there was one
   };
 
   std::string_view matmul_name(std::span<const Linear> linears);
@@ -71,8 +71,8 @@ class TimingBackend final : public ForwardingBackend {
 
   bool on_ = false;
   bool picked_ = false;            // since the last append: this layer made its own picks
-  std::deque<std::string> names_;  // stay where they are
-  std::unordered_map<const std::byte*, Matmul> matmuls_;  // by the bytes of the matrix
+  std::deque<std::string> names_;  // a deque, so that the addresses are stable
+  std::unordered_map<const std::byte*, Matmul> matmuls_;  // by the matrix's bytes
   std::vector<OperationTime> times_;
 };
 

@@ -47,7 +47,7 @@ void AttentionCapture::on_attention(int32_t layer, std::span<const AttentionItem
   for (int64_t i = 0; i < n_samples_; ++i) capture(layer, item, first_sample_ + i);
 }
 
-// Finds the samples of the chunk that begins here and gives their picks a place.
+// Finds the samples of the chunk that begins here and assigns their picks a place.
 void AttentionCapture::make_room(const AttentionItem& item) {
   const auto begin = std::lower_bound(positions_.begin(), positions_.end(), item.first_position);
   const auto end = std::lower_bound(begin, positions_.end(), item.first_position + item.n_rows);
@@ -60,7 +60,7 @@ void AttentionCapture::make_room(const AttentionItem& item) {
   picks_.assign(static_cast<size_t>(n_selections), {});
 }
 
-// Of the scores at hand, as the host sees what was picked.
+// Picks from the current scores; returns the host's view.
 Selection AttentionCapture::pick(int32_t layer, int64_t sample) {
   const int64_t first_list = ((sample - first_sample_) * shape_.n_layers + layer) * n_lists_;
   const auto place = [&](int32_t* rows, int64_t* counts) {

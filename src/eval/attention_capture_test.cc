@@ -90,7 +90,7 @@ TEST(AttentionCapture, PicksAreTheLargestSumsOfProbabilities) {
       const auto first = here.probability.begin() + static_cast<int64_t>(head * n);
       EXPECT_NEAR(std::accumulate(first, first + static_cast<int64_t>(n), 0.0), 1, 1e-5);
       for (size_t i = 0; i < n; ++i) pooled[i] += double{first[static_cast<int64_t>(i)]};
-      // Probabilities keep the proportions of exp(score).
+      // Probabilities are proportional to exp(score).
       EXPECT_NEAR(std::log(double{first[0]} / double{first[static_cast<int64_t>(n) - 1]}),
                   here.scores[head * n] - here.scores[head * n + n - 1], 1e-3);
     }
@@ -111,7 +111,7 @@ TEST(AttentionCapture, PicksAreTheLargestSumsOfProbabilities) {
       }
     }
     EXPECT_GE(least, most - 1e-6);
-    // What a later layer is shown of an earlier one is what that layer picked.
+    // What a later layer sees of an earlier one is what that layer picked.
     EXPECT_EQ(here.picks.front(), seen.at({position, 0}).picks.front());
   }
 }
@@ -125,7 +125,7 @@ TEST(AttentionCapture, ChunksDoNotMatter) {
   for (const auto& [at, here] : large) {
     EXPECT_EQ(here.picks, small.at(at).picks);
     EXPECT_EQ(here.scores, small.at(at).scores);
-    EXPECT_EQ(here.picks.back().size(), 4u);  // a list per query head
+    EXPECT_EQ(here.picks.back().size(), 4u);  // one list per query head
   }
 }
 

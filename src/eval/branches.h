@@ -1,9 +1,9 @@
 // Branches: one prompt read once, then continued by several methods side by side.
 //
-// prefill() reads the prompt by full attention; fork() gives every method a sequence of its own
-// that shares the prompt's pages of the cache; decode() feeds one token to each of the branches
-// named, all in one batch, so that a sweep over many methods reads the weights once per token. A
-// branch computes what it would alone. Not thread-safe.
+// prefill() reads the prompt by full attention; fork() gives every method its own sequence sharing
+// the prompt's pages of the cache; decode() feeds one token to each of the named branches, all in
+// one batch, so that a sweep over many methods reads the weights once per token. A branch computes
+// what it would alone. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,20 @@ class Branches {
   Branches(std::shared_ptr<const Model> model, const EngineOptions& options, int32_t max_branches,
            int64_t max_prompt, int64_t max_decoded);
 
-  // A new prompt; earlier branches are dropped. The logits after its last token: [vocab_size],
-  // valid until the next call.
+  // Starts a new prompt; earlier branches are dropped. Returns the logits after its last token:
+  // [vocab_size], valid until the next call.
   std::span<const float> prefill(std::span<const int32_t> tokens, const Progress& progress = {});
-  // More of the prompt, or less: its first `length` tokens. Earlier branches are dropped.
+  // Extends the prompt, or cuts it to its first `length` tokens. Earlier branches are dropped.
   std::span<const float> append(std::span<const int32_t> tokens, const Progress& progress = {});
   void truncate(int64_t length);
-  // A branch per method, all at the end of the prompt; earlier branches are dropped.
+  // One branch per method, all at the end of the prompt; earlier branches are dropped.
   void fork(std::span<const std::shared_ptr<const AttentionMethod>> methods);
 
   struct Step {
     int32_t branch = 0;
     int32_t token = 0;
   };
-  // One token for each branch named, no branch twice; logits in that order: [n, vocab_size], valid
+  // One token for each named branch, no branch twice; logits in that order: [n, vocab_size], valid
   // until the next call.
   std::span<const float> decode(std::span<const Step> steps);
 

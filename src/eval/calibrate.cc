@@ -14,7 +14,7 @@
 namespace tidal {
 namespace {
 
-// The positions whose next token is an answer's.
+// The positions that predict an answer's tokens.
 std::vector<int64_t> answering_positions(const Question& question, int64_t context) {
   std::vector<int64_t> positions;
   const int64_t first = context + std::ssize(question.prompt) - 1;
@@ -99,7 +99,7 @@ class Comparison {
     result_.retrieval_budget = retrieval_budget(wanted.plan, prose_.front().length());
   }
 
-  // Measures those that were not seen before, as far as there is room for more.
+  // Measures those not seen before, up to max_candidates in total.
   void add(std::span<const std::vector<int32_t>> selects) {
     std::vector<std::vector<int32_t>> fresh;
     for (const std::vector<int32_t>& select : selects) {
@@ -169,7 +169,7 @@ class Comparison {
   std::set<std::vector<int32_t>> seen_;
 };
 
-// As many selecting layers, evenly spaced over those that are not full.
+// The same number of selecting layers, evenly spaced over those that are not full.
 std::vector<int32_t> evenly_spaced(const LayerPlan& plan, int32_t n_select) {
   std::vector<int32_t> thin;
   for (int32_t layer = 0; layer < plan.n_layers(); ++layer) {
@@ -225,7 +225,7 @@ void compare(Comparison& comparison, const CalibrationOptions& wanted, const Cal
 }  // namespace
 
 double Candidate::score() const {
-  // Below this a divergence is as good as none.
+  // Divergences below this are considered zero.
   constexpr double kNone = 1e-3;
   return std::sqrt((prose.divergence + kNone) * (retrieval.divergence + kNone));
 }

@@ -33,10 +33,10 @@ struct CalibrationProbes {
 };
 
 struct CalibrationOptions {
-  LayerPlan plan;  // its selecting layers are where the search may begin
+  LayerPlan plan;  // the search may begin at its selecting layers
   int32_t n_select = 5;
   int32_t max_candidates = 60;
-  int64_t queries = 96;  // positions measured in each text of prose
+  int64_t queries = 96;  // positions measured in each prose text
 };
 
 struct Candidate {
@@ -44,9 +44,9 @@ struct Candidate {
   double mass_prose = 0;  // recovered, mean over the layers that are not full
   double mass_retrieval = 0;
   HeldOutFigures prose;      // at the plan's budget
-  HeldOutFigures retrieval;  // at a quarter of it, where plans differ
+  HeldOutFigures retrieval;  // at a quarter of it, where plans differ more
 
-  // The geometric mean of the two divergences, so that halving either counts the same.
+  // The geometric mean of the two divergences, so that halving either has the same effect.
   double score() const;
 };
 
@@ -64,7 +64,7 @@ using CalibrationReport = std::function<void(std::string_view stage, int64_t don
 // The budget at which retrieval is compared.
 int64_t retrieval_budget(const LayerPlan& plan, int64_t length);
 
-// The plan with these layers selecting and the others that are not full sparse.
+// The plan with these layers selecting and all others that are not full sparse.
 LayerPlan with_selecting(const LayerPlan& plan, std::span<const int32_t> select);
 std::vector<int32_t> layers_with(const LayerPlan& plan, LayerRole role);
 

@@ -35,7 +35,7 @@ TokenDivergence FullDistribution::compare(std::span<const float> logits, int32_t
   TIDAL_CHECK(logits.size() == logits_.size());
   const auto top = std::max_element(logits.begin(), logits.end());
   const double log_sum = log_sum_exp(logits, double{*top});
-  // Differences first: equal distributions then diverge by exactly nothing.
+  // Subtract first: equal distributions then diverge by exactly zero.
   double kld = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     kld += probability_[i] * (double{logits_[i]} - double{logits[i]});

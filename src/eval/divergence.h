@@ -1,8 +1,8 @@
-// Kullback-Leibler divergence of methods from full attention, teacher forced.
+// Kullback-Leibler divergence of methods from full attention, teacher-forced.
 //
-// Every method continues the same dense prompt with the same given tokens, full attention beside
-// them in the same run; its distributions come from a cache that full attention alone wrote.
-// Natural logarithms throughout.
+// Every method continues the same dense prompt with the same given tokens, alongside full attention
+// in the same run, whose distributions come from a cache written by full attention alone. Natural
+// logarithms throughout.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@
 
 namespace tidal {
 
-// One token's distribution of a method against full attention's.
+// One token's distribution under a method compared with full attention's.
 struct TokenDivergence {
   double kld = 0;                   // sum of p_full * log(p_full / p)
   double log_probability = 0;       // of the true token by the method
   double log_probability_full = 0;  // by full attention
-  bool same_top = false;            // both find the same token most likely
+  bool same_top = false;            // both rank the same token first
 };
 
 // Full attention's distribution, prepared once and compared with any number of others.
@@ -55,10 +55,10 @@ DivergenceSummary summarize(std::span<const TokenDivergence> tokens);
 // The q-quantile of ascending values, linear between ranks: rank q * (n - 1).
 double quantile(std::span<const double> ascending, double q);
 
-// Compares the methods on tokens[n_prefill ..]; 1 <= n_prefill < tokens.size(). Branches must hold
-// one branch more than there are methods. on_token gets position and what each method gave
-// ([n_methods]); when it returns false the run ends there. Throws Error(kCorrupt) when the model
-// gives no numbers. The branches of the methods are 0 .. n_methods - 1 afterwards.
+// Compares the methods on tokens[n_prefill ..]; 1 <= n_prefill < tokens.size(). Branches must have
+// room for one branch more than there are methods. on_token gets the position and each method's
+// result ([n_methods]); if it returns false the run ends there. Throws Error(kCorrupt) if the
+// logits are not numbers. Afterwards the methods' branches are 0 .. n_methods - 1.
 void diverge(
     Branches& branches, std::span<const std::shared_ptr<const AttentionMethod>> methods,
     std::span<const int32_t> tokens, int64_t n_prefill,

@@ -1,7 +1,7 @@
 // Experiment: several methods measured on several items of work, each pair once.
 //
-// An item is what one dense reading serves, a text or a prompt. What is finished goes to a
-// ResultLog, and a run with the same log measures only what it lacks. Not thread-safe.
+// An item is a text or prompt that one dense reading serves. Finished results go to a ResultLog,
+// and a run with the same log measures only what is missing. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +26,11 @@ class Experiment {
 
   struct Item {
     Json unit;           // names it in the log
-    int64_t tokens = 0;  // its share of the progress
+    int64_t tokens = 0;  // its weight in the progress
   };
   struct Result {
     Json json;
-    bool finished = true;  // else it is reported, but measured again by a later run
+    bool finished = true;  // false: reported, but measured again by a later run
   };
   using Methods = std::span<const std::shared_ptr<const AttentionMethod>>;
   // Measures an item: one result per method, in order. Progress is in the item's tokens.
@@ -40,8 +40,8 @@ class Experiment {
   Experiment(std::vector<MethodCase> cases, std::vector<Item> items, const std::string& log_path,
              const Json& settings);
 
-  // Measures what is missing, item by item, until `stop` holds; what `measure` throws ends the run
-  // as well. Either way the results so far are kept.
+  // Measures what is missing, item by item, until `stop` is true; an exception from `measure` ends
+  // the run too. Either way the results so far are kept.
   void run(const Measure& measure, const Progress& progress, const std::function<bool()>& stop);
 
   const std::vector<MethodCase>& cases() const { return cases_; }

@@ -29,7 +29,7 @@ class ExperimentTest : public testing::Test {
             log,
             {{"seed", seed}}};
   }
-  // Runs it, each result being "item method".
+  // Runs it; each result is "item method".
   void run(Experiment& experiment, int stop_after = 100) {
     const auto measure = [&](size_t item, Experiment::Methods methods, const Progress& progress) {
       std::vector<Experiment::Result> results;

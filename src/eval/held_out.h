@@ -1,8 +1,8 @@
-// HeldOut: one probe behind a dense prompt, on which plans are compared with full attention.
+// HeldOut: one probe after a dense prompt, on which plans are compared with full attention.
 //
 // Owns the cache of the probe's context. Each question's last prompt token and its answer go
-// through the decode path, the answer as given, whatever the model would have said; all methods
-// and full attention go side by side, so the weights are read once for all. Not thread-safe.
+// through the decode path, the answer teacher-forced; all methods and full attention run side by
+// side, so the weights are read once for all. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace tidal {
 struct HeldOutFigures {
   double divergence = 0;  // mean over the answers' tokens
   int64_t tokens = 0;
-  int64_t recovered = 0;  // answers whose every token is the most likely one
+  int64_t recovered = 0;  // answers whose every token was ranked first
   int64_t answers = 0;
   RowsReport rows;
 
@@ -32,14 +32,14 @@ struct HeldOutFigures {
 
 class HeldOut {
  public:
-  static constexpr int32_t kMaxMethods = 15;  // measured at once
+  static constexpr int32_t kMaxMethods = 15;  // measured together
 
   // Runs the context.
   HeldOut(const std::shared_ptr<const Model>& model, const EngineOptions& options, Probe probe,
           const Progress& progress);
 
-  // What each method and, first, full attention does; on_token is called after every token. Throws
-  // Error(kCorrupt) when the model gives no numbers.
+  // Figures of each method and, first, of full attention; on_token is called after every token.
+  // Throws Error(kCorrupt) if the logits are not numbers.
   std::vector<HeldOutFigures> measure(
       std::span<const std::shared_ptr<const AttentionMethod>> methods,
       const std::function<void()>& on_token);
@@ -54,7 +54,7 @@ class HeldOut {
   Probe probe_;
   std::shared_ptr<const AttentionMethod> full_;
   Branches branches_;
-  FullDistribution distribution_;  // of the token at hand
+  FullDistribution distribution_;  // of the current token
 };
 
 }  // namespace tidal

@@ -16,7 +16,7 @@ std::vector<int32_t> thin_layers(int32_t n_layers, std::span<const int32_t> full
   return thin;
 }
 
-// What thin[first .. end) recover when the first of them selects for all of them.
+// What thin[first .. end) recovers when its first layer selects for all of them.
 double segment(const RecoveredMass& mass, std::span<const int32_t> thin, size_t first, size_t end,
                bool own) {
   const int32_t source = thin[first];
@@ -65,8 +65,8 @@ std::vector<LayerChoice> choose_layers(const RecoveredMass& mass, std::span<cons
   const std::vector<int32_t> thin = thin_layers(mass.n_layers, full);
   TIDAL_CHECK(n_select >= 1 && n_select <= std::ssize(thin), "{} of {} layers", n_select,
               thin.size());
-  // best[s]: the best ways to place the selecting layers so far, the last one at thin[s]; their
-  // recovered mass is the sum over the layers before it.
+  // best[s]: the best ways to place the selecting layers so far, with the last one at thin[s];
+  // their recovered mass is the sum over the layers before it.
   std::vector<std::vector<LayerChoice>> best(thin.size());
   best[0] = {{{thin[0]}, 0.0}};
   for (int32_t placed = 1; placed < n_select; ++placed) {

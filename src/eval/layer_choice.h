@@ -9,7 +9,7 @@
 
 namespace tidal {
 
-// The share of layer j's attention mass that the rows picked by layer i hold, i <= j; i == j: by
+// The share of layer j's attention mass held by the rows that layer i picked, i <= j; i == j: by
 // its own picks.
 struct RecoveredMass {
   int32_t n_layers = 0;
@@ -40,8 +40,8 @@ struct LayerChoice {
 double mean_recovered(const RecoveredMass& mass, std::span<const int32_t> full,
                       std::span<const int32_t> select, bool own);
 
-// The n_best sets of n_select layers, best first, equal ones in lexicographic order; fewer when
-// there are no more. n_select is at least 1 and at most the layers that are not full.
+// The n_best sets of n_select layers, best first, ties in lexicographic order; fewer if there are
+// no more. n_select is at least 1 and at most the number of layers that are not full.
 std::vector<LayerChoice> choose_layers(const RecoveredMass& mass, std::span<const int32_t> full,
                                        int32_t n_select, bool own, size_t n_best);
 

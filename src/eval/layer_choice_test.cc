@@ -20,7 +20,7 @@ RecoveredMass random_mass(int32_t n_layers, std::mt19937& random) {
   return mass;
 }
 
-// By the definition, one layer after the other.
+// By definition, one layer after the other.
 double recovered_of(const RecoveredMass& mass, const std::vector<int32_t>& full, uint32_t select,
                     bool own) {
   double sum = 0;

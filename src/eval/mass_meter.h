@@ -1,8 +1,8 @@
-// MassMeter: how much of every layer's attention mass the rows that earlier layers pick recover.
+// MassMeter: how much of every layer's attention mass the rows picked by earlier layers recover.
 //
 // Adds up what an AttentionCapture shows. The sinks and the recent window are in every pick, so
-// they are left out of the mass, which would else be mostly theirs; what is left of a layer's mass
-// counts as 1 at each position.
+// they are excluded from the mass, which would otherwise be mostly theirs; the rest of a layer's
+// mass counts as 1 at each position.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,7 @@ bool is_plan_file(const std::string& plan) {
   return plan.find('/') != std::string::npos || plan.ends_with(".json");
 }
 
-// "quest=PLAN" speaks of quest alone.
+// "quest=PLAN" applies only to quest.
 struct GivenPlan {
   std::string method;  // empty: any
   std::string plan;
@@ -54,7 +54,7 @@ std::vector<std::string> compared_methods(const Comparison& wanted,
   return names.empty() ? std::vector<std::string>{"tidal"} : names;
 }
 
-// The plans given for a method, or "" for the one it brings.
+// The plans given for a method, or "" for its default.
 std::vector<std::string> plans_for(const std::string& method, bool takes_unnamed,
                                    std::span<const GivenPlan> plans) {
   std::vector<std::string> own;
@@ -64,7 +64,7 @@ std::vector<std::string> plans_for(const std::string& method, bool takes_unnamed
   return own.empty() ? std::vector<std::string>{""} : own;
 }
 
-// The file that the options' plan comes from, or "".
+// The file the options' plan comes from, or "".
 std::string plan_file(const MethodOptions& options) {
   const bool preset = options.name == "tidal" && (options.plan.empty() || options.plan == "tidal");
   if (preset && !options.default_plan_file.empty()) return options.default_plan_file;

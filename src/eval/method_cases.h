@@ -1,4 +1,4 @@
-// The methods of a comparison: every method with every plan and budget that was asked for.
+// The methods of a comparison: every method with every requested plan and budget.
 #pragma once
 
 #include <memory>
@@ -19,18 +19,18 @@ struct Comparison {
 };
 
 struct MethodCase {
-  std::string plan_from;  // the plan as it was given, empty: the method's own
+  std::string plan_from;  // the plan as given, empty: the method's own
   std::string plan_sum;   // of a plan file, else empty
-  std::string budget;     // as it was given, empty: the plan's
+  std::string budget;     // as given, empty: the plan's
   std::shared_ptr<const AttentionMethod> method;
 
   std::string name() const { return std::string(method->name()); }
-  std::string label() const;            // the method, and its plan where one was given
+  std::string label() const;            // the method, and its plan if one was given
   nlohmann::ordered_json json() const;  // {"method", "plan", "plan_from", "plan_sum", "budget"}
 };
 
 // A plan without METHOD= applies to tidal if it takes part, otherwise to all. Duplicates are
-// dropped. `common` has the options that all methods share. Throws Error as method_for does.
+// dropped. `common` has the options all methods share. Throws Error as method_for does.
 std::vector<MethodCase> method_cases(const Comparison& wanted, const MethodOptions& common,
                                      const Model& model, const EngineOptions& engine);
 

@@ -110,7 +110,7 @@ NeedleKind needle_kind(std::string_view name) {
   if (name == "passkey") return NeedleKind::kPasskey;
   if (name == "pairs") return NeedleKind::kPairs;
   if (name == "multi") return NeedleKind::kMulti;
-  fail(ErrorCode::kInvalidArgument, "--kind is '{}', give passkey, pairs or multi", name);
+  fail(ErrorCode::kInvalidArgument, "--kind is '{}'; give passkey, pairs or multi", name);
 }
 
 double needle_score(std::string_view answer, const std::vector<std::string>& expected) {
@@ -139,7 +139,7 @@ NeedlePrompts::Tokens NeedlePrompts::encode(std::string_view text) const {
   return tokenizer_.encode(text, /*add_special=*/false, /*parse_special=*/false);
 }
 
-// What stands before and after a marker that takes the place of the user's text.
+// What surrounds a marker that takes the place of the user's text.
 NeedlePrompts::Frame NeedlePrompts::frame(std::string_view answer_prefix) const {
   if (!chat_template_.has_value()) {
     Tokens head;
@@ -176,7 +176,7 @@ NeedlePrompts::Tokens NeedlePrompts::filler(int64_t n, uint64_t& random) const {
     std::string text;
     for (int i = 0; i < 64; ++i) {
       const auto drawn = static_cast<size_t>(below(std::ssize(kSentences) - 1, random));
-      last = drawn < last ? drawn : drawn + 1;  // never the same twice running
+      last = drawn < last ? drawn : drawn + 1;  // never the same twice in a row
       text += kSentences[last];
     }
     append(tokens, encode(text));
@@ -190,15 +190,14 @@ NeedlePrompts::Tokens NeedlePrompts::book_part(const Tokens& book, int64_t n,
   const int64_t room = std::ssize(book) - n;
   if (room < 0) {
     fail(ErrorCode::kInvalidArgument,
-         "the text has {} tokens, a prompt takes {} of it: give more text or lower --lengths",
+         "the text has {} tokens, but a prompt takes {} of it: give more text or lower --lengths",
          book.size(), n);
   }
   const int64_t first = sentence_end_before(book, below(room + 1, random));
   return {book.begin() + first, book.begin() + first + n};
 }
 
-// The place after the last sentence that ends at `index` or shortly before; `index` where none
-// does.
+// The place after the last sentence that ends at `index` or shortly before; `index` if none does.
 int64_t NeedlePrompts::sentence_end_before(const Tokens& text, int64_t index) const {
   for (int64_t i = index; i > 0 && i > index - kSentenceSearch; --i) {
     const std::string_view piece = tokenizer_.piece(text[static_cast<size_t>(i - 1)]);
@@ -243,7 +242,7 @@ NeedlePrompt NeedlePrompts::make_hidden(NeedleKind kind, int64_t length, double 
 }
 
 NeedlePrompt NeedlePrompts::make_pairs(int64_t length, double depth, uint64_t& random) const {
-  // Names may share their words: the number makes them differ. The asked one is drawn first.
+  // Names may share words: the number makes them unique. The one asked for is drawn first.
   const auto draw_name = [&](int64_t i) {
     return fmt::format("{}-{}-{}", kAdjectives[static_cast<size_t>(below(16, random))],
                        kNouns[static_cast<size_t>(below(16, random))], 10 + i);

@@ -1,8 +1,8 @@
-// Prompts that hide something in a long text and ask for it, exactly as long as asked.
+// Prompts that hide something in a long text and ask for it, of exactly the requested length.
 //
 // A prompt is one user turn in the model's chat template: text, question, and the beginning of the
-// answer. Its tokens are put together from pieces, so its length is exact. What is hidden, where
-// the filler text begins and all else that varies follows from the seed alone. Immutable.
+// answer. Its tokens are assembled from pieces, so its length is exact. What is hidden, where the
+// filler text begins and everything else that varies depends only on the seed. Immutable.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 namespace tidal {
 
 enum class NeedleKind : uint8_t {
-  kPasskey,  // a number of five digits in running text
+  kPasskey,  // a five-digit number in running text
   kPairs,    // a JSON object of names and numbers, one of which is asked for
   kMulti,    // four numbers in running text, one in each quarter
 };
@@ -27,19 +27,19 @@ NeedleKind needle_kind(std::string_view name);
 
 struct NeedlePrompt {
   std::vector<int32_t> tokens;
-  std::vector<std::string> expected;  // what the answer has to hold
-  int64_t answer_tokens = 0;          // more are not waited for
+  std::vector<std::string> expected;  // what the answer must contain
+  int64_t answer_tokens = 0;          // decoding stops after this many
 };
 
 class NeedlePrompts {
  public:
-  // books: token ids of filler text; none: plain sentences of our own in random order. Without a
-  // chat template the prompt is plain text.
+  // books: token ids of filler text; none: built-in plain sentences in random order. Without a chat
+  // template the prompt is plain text.
   NeedlePrompts(Tokenizer tokenizer, const std::optional<ChatTemplate>& chat_template,
                 std::vector<std::vector<int32_t>> books);
 
   // depth in [0, 1]: 0 hides at the beginning, 1 just before the question. Throws
-  // Error(kInvalidArgument) when length is too short for needle and question, or a book for length.
+  // Error(kInvalidArgument) if length is too short for needle and question, or a book for length.
   NeedlePrompt make(NeedleKind kind, int64_t length, double depth, uint64_t seed) const;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -65,7 +65,7 @@ class NeedlePrompts {
   std::vector<Tokens> books_;
 };
 
-// The share of `expected` that `answer` holds.
+// The share of `expected` that `answer` contains.
 double needle_score(std::string_view answer, const std::vector<std::string>& expected);
 
 }  // namespace tidal

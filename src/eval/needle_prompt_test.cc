@@ -70,7 +70,7 @@ TEST_F(NeedlePromptsTest, AreWellFormed) {
   EXPECT_EQ(all.find("marker"), std::string::npos);
   EXPECT_NE(all.find("user\n"), std::string::npos);
   EXPECT_NE(all.find("above?<|im_end|>\n<|im_start|>assistant\n"), std::string::npos) << all;
-  // The pairs are JSON but for their last comma.
+  // The pairs are JSON except for their last comma.
   const NeedlePrompt pairs = make.make(NeedleKind::kPairs, 1203, 0.5, 3);
   const std::string text_of_pairs = text(make, pairs);
   const std::string value = pairs.expected.front();

@@ -1,5 +1,5 @@
 // Perplexity as the paper measures it: a dense prompt, then one token at a time through the decode
-// path with the chosen method.
+// path with the given method.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +31,9 @@ double log_probability(std::span<const float> logits, int32_t id);
 // Mean and standard error of the scores.
 PerplexityResult summarize(std::span<const TokenScore> scores);
 
-// Scores tokens[n_prefill ..]; 1 <= n_prefill < tokens.size(). on_token sees each as it comes; when
-// it returns false the run ends there and what is done is summarized. Throws Error(kCorrupt) when
-// the model gives no numbers.
+// Scores tokens[n_prefill ..]; 1 <= n_prefill < tokens.size(). on_token sees each as it comes; if
+// it returns false the run ends there and the scores so far are summarized. Throws Error(kCorrupt)
+// if the logits are not numbers.
 PerplexityResult perplexity(Session& session, std::span<const int32_t> tokens, int64_t n_prefill,
                             const std::function<bool(const TokenScore&)>& on_token,
                             const Progress& progress);

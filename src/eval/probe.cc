@@ -16,7 +16,7 @@ namespace {
 
 // What is planted and how it is asked for.
 struct Fact {
-  std::string planted;  // empty: it is in the document already
+  std::string planted;  // empty: it is already in the document
   std::string question;
   std::string lead;    // how the answer begins
   std::string answer;  // what has to be retrieved
@@ -51,7 +51,7 @@ Fact record(Dice& dice) {
           fmt::format("Record {} holds the value", name), fmt::format(" {}.", value)};
 }
 
-// Where the words of a text begin: after a blank, on no blank.
+// Where the words of a text begin: a non-blank after a blank.
 std::vector<size_t> word_starts(const std::string& text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   std::vector<size_t> starts;
@@ -62,7 +62,7 @@ std::vector<size_t> word_starts(const std::string& text) {
   return starts;
 }
 
-// A stretch of the document that the answer has to copy on from its first words.
+// A passage of the document that the answer must continue from its first words.
 Fact passage(Dice& dice, const std::string& text, const std::vector<size_t>& words) {
   constexpr size_t kLead = 16;
   constexpr size_t kCopied = 10;
@@ -91,7 +91,7 @@ std::string plant(Dice& dice, const std::string& text, const std::vector<size_t>
   return result + text.substr(done);
 }
 
-// What all begin with, but leaving each at least one token.
+// The common beginning, leaving each at least one token.
 size_t common_start(std::span<const std::vector<TokenId>> prompts) {
   size_t n = prompts.front().size() - 1;
   for (const std::vector<TokenId>& prompt : prompts) {
@@ -108,7 +108,7 @@ const std::string& text_of(const nlohmann::json& line, const char* key, const st
   if (!line.is_object() || found == line.end() || !found->is_string() ||
       found->get_ref<const std::string&>().empty()) {
     fail(ErrorCode::kInvalidArgument,
-         "{}: no text '{}', write one object {{\"prompt\": \"...\", \"answer\": \"...\"}} a line",
+         "{}: no text '{}'; write one object {{\"prompt\": \"...\", \"answer\": \"...\"}} per line",
          where, key);
   }
   return found->get_ref<const std::string&>();
@@ -147,7 +147,8 @@ Probe retrieval_probe(const Asker& asker, std::span<const TokenId> text, uint64_
   const std::vector<size_t> words = word_starts(plain);
   if (words.size() < kLeastWords) {
     fail(ErrorCode::kInvalidArgument,
-         "the text has {} words in {} tokens, planting facts takes {}: give more or plainer text",
+         "the text has {} words in {} tokens, but planting facts takes {}: give more or plainer "
+         "text",
          words.size(), text.size(), kLeastWords);
   }
   std::vector<Fact> facts = {passkey(dice)};

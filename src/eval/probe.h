@@ -1,8 +1,8 @@
 // Probes: prompts with known answers, on which plans are measured and compared.
 //
-// A probe is a context and questions on it, each asked on its own after the context. Prose asks for
-// the text's next words. Retrieval needs prompts that retrieve, so passkeys, numbered records and
-// copied passages are planted in the text and asked for, in the model's chat template where it has
+// A probe is a context with questions, each asked on its own after the context. Prose asks for the
+// text's next words. Retrieval needs prompts that retrieve, so passkeys, numbered records and
+// copied passages are planted in the text and asked for, in the model's chat template if it has
 // one. Equal seeds give equal probes. Everything throws Error(kInvalidArgument).
 #pragma once
 
@@ -26,7 +26,7 @@ struct Probe {
   std::vector<TokenId> context;
   std::vector<Question> questions;
 
-  int64_t max_length() const;  // of context, prompt and answer together
+  int64_t max_length() const;  // context, prompt and answer together
 };
 
 // How a model is asked.
@@ -38,13 +38,13 @@ struct Asker {
   std::vector<TokenId> ask(const std::string& message, const std::string& lead) const;
 };
 
-// The last n_answer tokens of the text after all before them.
+// The text's last n_answer tokens, after all before them.
 Probe prose_probe(std::span<const TokenId> text, int64_t n_answer);
 
-// The text with facts planted, and a question on each.
+// The text with planted facts, and a question about each.
 Probe retrieval_probe(const Asker& asker, std::span<const TokenId> text, uint64_t seed);
 
-// A user's own: JSON lines {"prompt": "...", "answer": "..."}; `path` is for messages.
+// The user's own probes: JSON lines {"prompt": "...", "answer": "..."}; `path` is for messages.
 std::vector<Probe> read_probes(const Asker& asker, const std::string& lines,
                                const std::string& path);
 

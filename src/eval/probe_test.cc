@@ -54,7 +54,7 @@ TEST_F(ProbeTest, EveryAnswerStandsInTheContext) {
     ASSERT_FALSE(question.prompt.empty());
     const std::string answer = tokenizer_.decode(question.answer);
     EXPECT_GE(answer.size(), 5u);
-    // A sentence ends with a full stop that a passage does not have.
+    // A sentence ends with a full stop, a passage does not.
     const std::string words = answer.substr(0, answer.find('.'));
     EXPECT_THAT(context, HasSubstr(words));
     EXPECT_THAT(all(probe, i), testing::EndsWith(answer));

@@ -1,9 +1,9 @@
-// Position persistence, measured: how much of a layer's top K rows other layers pick too.
+// Position persistence, measured: how many of a layer's top K rows other layers pick too.
 //
 // The paper's definitions (TidalDecode, arXiv 2410.05076, Figs. 2 and 8): overlap(i, j) is the
 // share of layer j's own top K that layer i picked as well; the recall of a plan is the mean over
-// its sparse layers of overlap(the layer they read, they). Beside it stands what a sparse layer
-// really needs: the attention mass of layer j on layer i's rows. All are means over sampled
+// its sparse layers of overlap(the layer they read, themselves). Beside it stands what a sparse
+// layer really needs: the attention mass of layer j on layer i's rows. All are means over sampled
 // positions of a dense prefill, and over the lists or heads.
 //
 // Memory: layers x layers matrices, and one layer's probabilities of the sampled positions.
@@ -41,7 +41,7 @@ class LayerOverlap {
   std::vector<double> mass_;     // [n_layers, n_layers]
 };
 
-// How alike the attention of neighbouring layers is, head by head: the cosine between their
+// How similar the attention of neighbouring layers is, head by head: the cosine between their
 // probabilities over the rows, and between their outputs.
 class NeighbourCosine {
  public:
@@ -68,10 +68,10 @@ struct PlanRecall {
   double recall = 0;  // mean overlap of the sparse layers with their sources; 1 without any
   double mass = 0;    // mean attention mass of the sparse layers on their sources' rows
 };
-// The plan's scope must be that of the overlaps. Head maps are left out: a head is compared with
+// The plan's scope must match that of the overlaps. Head maps are ignored: a head is compared with
 // the same head of the source.
 PlanRecall recall_of(const LayerPlan& plan, const LayerOverlap& overlaps);
 
-double cosine(std::span<const float> a, std::span<const float> b);  // 0 when either is nothing
+double cosine(std::span<const float> a, std::span<const float> b);  // 0 if either is zero
 
 }  // namespace tidal

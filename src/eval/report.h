@@ -1,4 +1,4 @@
-// What evaluations report, as JSON: the same from the command line and from the library.
+// Evaluation results as JSON: the same from the command line and from the library.
 #pragma once
 
 #include <nlohmann/json.hpp>

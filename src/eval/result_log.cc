@@ -24,7 +24,8 @@ void check_settings(const std::string& path, const Json& there, const Json& want
     const bool missing = found == there.end();
     if (missing || *found != value) {
       fail(ErrorCode::kInvalidArgument,
-           "{} holds results with {} {}, this run has {}: give another file with -o, or the same "
+           "{} holds results with {} {}, but this run has {}: give another file with -o, or the "
+           "same "
            "settings",
            path, key, missing ? "unset" : dump(*found), dump(value));
     }
@@ -62,7 +63,7 @@ void ResultLog::resume(std::string_view text, const Json& settings) {
     const char* key = begin == 0 ? "settings" : "unit";
     if (!json.is_object() || !json.contains(key)) {
       fail(ErrorCode::kInvalidArgument,
-           "{} is not a file of results, line {} has no \"{}\": give another file with -o", path_,
+           "{} is not a file of results: line {} has no \"{}\": give another file with -o", path_,
            1 + std::count(text.begin(), text.begin() + static_cast<int64_t>(begin), '\n'), key);
     }
     if (begin == 0) {

@@ -1,10 +1,9 @@
-// A file of finished work, one JSON object a line, which a long evaluation goes on from.
+// A file of finished work, one JSON object per line, from which a long evaluation resumes.
 //
 // The first line is {"settings": …}; every other one is {"unit": …, …}, appended when that unit is
-// done. Opening a file that holds other settings throws Error(kInvalidArgument) naming the first
-// that differs; a last line that was cut off while it was written is dropped. A pipe, a terminal or
-// a device is written to and never read: only a regular file can be resumed from. With no path
-// nothing is read or written.
+// done. Opening a file with other settings throws Error(kInvalidArgument) naming the first that
+// differs; a last line cut off in mid-write is dropped. A pipe, terminal or device is written but
+// never read: only a regular file can be resumed from. With no path nothing is read or written.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -28,7 +27,7 @@ class ResultLog {
 
   // The finished line of this unit, or null. Valid until the next add().
   const Json* find(const Json& unit) const;
-  // `result` gets "unit" in front and is written. Throws Error(kIo).
+  // Writes `result` with "unit" in front. Throws Error(kIo).
   void add(const Json& unit, const Json& result);
 
  private:
@@ -38,7 +37,7 @@ class ResultLog {
   std::string path_;
   int fd_ = -1;                                  // of a regular file
   std::optional<OutputFile> stream_;             // of anything else
-  std::unordered_map<std::string, Json> lines_;  // by their unit, printed
+  std::unordered_map<std::string, Json> lines_;  // by unit, as printed
 };
 
 }  // namespace tidal

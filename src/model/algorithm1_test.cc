@@ -1,7 +1,8 @@
-// The tidal method against tests/fixtures/algorithm1.py, an independent writing of the paper's
-// Algorithm 1: a prompt of over 1,000 tokens, then 32 teacher-forced steps under several plans.
+// The tidal method against tests/fixtures/algorithm1.py, an independent implementation of the
+// paper's Algorithm 1: a prompt of over 1,000 tokens, then 32 teacher-forced steps under several
+// plans.
 //
-// Where two scores are closer than rounding a pick may differ; a pick at the edge of a list carries
+// Where two scores are closer than rounding, picks may differ; a pick at the edge of a list carries
 // little weight, which the tolerances allow for.
 #include <gtest/gtest.h>
 
@@ -19,8 +20,8 @@ namespace {
 struct CaseResult {
   std::string plan;
   Distance from_algorithm1;
-  Distance from_full;  // to see that the plan changes anything
-  double share = 1;    // of the rows, that were read
+  Distance from_full;  // shows that the plan changes anything
+  double share = 1;    // of the rows that was read
 };
 
 std::vector<CaseResult> run_cases(const std::string& name, const std::string& path,
@@ -83,7 +84,7 @@ TEST(Algorithm1, TinyCpu) {
               1e-4);
 }
 
-// Nothing is rounded but float32 itself.
+// Nothing is rounded except by float32 itself.
 TEST(Algorithm1, SmolLM2FloatWeights) {
   TIDAL_SKIP_WITHOUT(smollm2_path());
   const auto cpu = make_cpu_backend(2);
@@ -91,7 +92,7 @@ TEST(Algorithm1, SmolLM2FloatWeights) {
   expect_near(run_cases("algorithm1_smollm2", smollm2_path(), backend, DType::kF32), 1e-3, 1e-4);
 }
 
-// As it is used: quantized products, a cache of f16.
+// As in practice: quantized products, an f16 cache.
 TEST(Algorithm1, SmolLM2Cpu) {
   TIDAL_SKIP_WITHOUT(smollm2_path());
   const auto backend = make_cpu_backend(2);

@@ -9,7 +9,7 @@
 namespace tidal {
 namespace {
 
-// Far above any real model, low enough that sizes built from them fit 64 bits.
+// Far above any real model, low enough that sizes computed from them fit 64 bits.
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxHeadDim = 1024;
@@ -79,13 +79,13 @@ void validate_attention(const AttentionConfig& attention, const std::string& sou
   }
 }
 
-// The factor the options give, or the model's where they keep its kind of scaling.
+// The factor from the options, or the model's if they keep its kind of scaling.
 double overridden_factor(const RopeOverride& override, const RopeConfig& rope) {
   if (override.scaling == RopeScaling::kNone) return 1.0;
   if (override.scale) return *override.scale;
   if (override.scaling && *override.scaling != rope.scaling) {
     fail_option("rope_scale", ErrorCode::kInvalidArgument,
-                "`rope_scaling` needs `rope_scale`: by what to extend the context");
+                "`rope_scaling` needs `rope_scale`: the factor to extend the context by");
   }
   return rope.factor;
 }
@@ -134,8 +134,8 @@ void apply_override(const RopeOverride& override, Config* config) {
   const bool has_bands = rope.scaling == RopeScaling::kLlama3 || !rope.factors.empty();
   if (!override.scaling && has_bands) {
     fail_option("rope_scale", ErrorCode::kInvalidArgument,
-                "`rope_scale` with a model that has its own frequency factors: say `rope_scaling` "
-                "linear or yarn to replace them");
+                "`rope_scale` with a model that has its own frequency factors: set `rope_scaling` "
+                "to linear or yarn to replace them");
   }
   const int64_t trained =
       rope.original_context > 0 ? rope.original_context : config->context_length;

@@ -1,9 +1,9 @@
 // Config: the shape of a decoder-only transformer, whatever file it came from.
 //
 // Filled by an architecture (model/arch/) from GGUF metadata or a Hugging Face config.json, then
-// checked by validate(): a Config that passes can be computed with. Whether the tensors are there
-// and have these shapes is checked when they are loaded. What a layer does is said by its
-// LayerConfig and by which weights it has; nothing asks for the architecture.
+// checked by validate(): a Config that passes can be computed. Whether the tensors exist and have
+// these shapes is checked when they are loaded. What a layer does is determined by its LayerConfig
+// and the weights it has; nothing asks for the architecture.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct AttentionConfig {
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
-  // Which tensors belong to such a layer: for the loader. Steps go by what the weights hold.
+  // Which tensors such a layer has: for the loader. Steps go by which weights are present.
   bool qkv_bias = false;
   bool qk_norm = false;
 
@@ -44,11 +44,11 @@ struct Config {
   std::vector<LayerConfig> layers;
 
   int32_t n_layers() const { return static_cast<int32_t>(layers.size()); }
-  // Heads are alike in all layers: the cache and attention plans are made for one shape.
+  // Heads are alike in all layers: the cache and attention plans assume one shape.
   const AttentionConfig& attention() const { return layers.front().attention; }
 };
 
-// n_layers layers, all alike. Throws Error(kCorrupt) when there are none or absurdly many.
+// n_layers identical layers. Throws Error(kCorrupt) if there are none or absurdly many.
 std::vector<LayerConfig> repeat_layer(const LayerConfig& layer, int64_t n_layers,
                                       const std::string& source);
 

@@ -113,7 +113,7 @@ std::span<const float> Decoder::forward(const Batch& batch) {
   return logits(batch);  // [n_logit_rows, vocab_size]
 }
 
-// x += attention of the normed rows, which goes into the cache with them.
+// x += attention of the normed rows, whose K and V are appended to the cache.
 void Decoder::add_attention(int32_t l, const Batch& batch) {
   const Config& c = model_->config();
   const AttentionConfig& a = c.layers[static_cast<size_t>(l)].attention;

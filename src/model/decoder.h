@@ -1,11 +1,10 @@
 // Decoder: the forward pass, written once for every architecture, method and back end.
 //
-// A Batch holds rows (tokens) of several sequences: chunks of a prompt, and decoded tokens. A row
-// of a prompt has the same bits in a chunk of any size; a decoded token those it has alone, by
-// itself or in a step of several (up to kMaxStepQueries, full attention).
-// forward() appends their K and V to each sequence's cache (which must have been grown by as many
-// rows), attends, and returns logits for the rows that asked. One caller at a time. No allocation
-// once constructed.
+// A Batch holds rows (tokens) of several sequences: prompt chunks and decoded tokens. A prompt row
+// has the same bits in a chunk of any size; a decoded token has the bits it has alone, by itself or
+// in a step of several (up to kMaxStepQueries, full attention). forward() appends their K and V to
+// each sequence's cache (which must have been grown by as many rows), attends, and returns logits
+// for the rows that asked for them. One caller at a time. Does not allocate once constructed.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +43,9 @@ struct Batch {
   }
 };
 
-// Sees every layer's attention as it is computed: what evaluation and calibration measure. Called
-// after each layer with the queries, the cache (the rows' own K and V included) and the outputs; it
-// may use the back end's operations, and must leave the items as they are.
+// Sees every layer's attention as it is computed: the basis of evaluation and calibration. Called
+// after each layer with the queries, the cache (including the rows' own K and V) and the outputs;
+// it may use the back end's operations, but must leave the items unchanged.
 class AttentionObserver {
  public:
   virtual ~AttentionObserver() = default;
@@ -54,10 +53,10 @@ class AttentionObserver {
 };
 
 struct DecoderLimits {
-  int32_t max_rows = 512;      // rows of a batch
-  int32_t max_sequences = 1;   // sequences of a batch
-  int64_t max_context = 4096;  // positions of a sequence
-  int32_t max_logit_rows = 0;  // rows of logits per batch; 0: max_sequences
+  int32_t max_rows = 512;      // per batch
+  int32_t max_sequences = 1;   // per batch
+  int64_t max_context = 4096;  // positions per sequence
+  int32_t max_logit_rows = 0;  // rows with logits per batch; 0: max_sequences
 };
 
 class Decoder {
@@ -69,10 +68,11 @@ class Decoder {
   AttentionShape attention_shape() const;
   KvLayout kv_layout(DType k_dtype, DType v_dtype) const;
 
-  // Logits of the asked rows in batch order: [n_logit_rows, vocab_size], valid until the next call.
+  // Logits of the requested rows in batch order: [n_logit_rows, vocab_size], valid until the next
+  // call.
   std::span<const float> forward(const Batch& batch);
 
-  // Null (the default): nobody watches. The observer must outlive its use.
+  // Null (the default): no observer. The observer must outlive its use.
   void observe(AttentionObserver* observer) { observer_ = observer; }
 
  private:

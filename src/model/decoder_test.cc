@@ -1,6 +1,6 @@
-// What the forward pass promises whatever the model: a row's result depends on its own sequence
-// alone, rolling back leaves no trace, correction writes what a dense pass writes, and a step
-// allocates nothing.
+// What the forward pass promises for any model: a row's result depends only on its own sequence,
+// rolling back leaves no trace, correction writes what a dense pass writes, and a step does not
+// allocate.
 #include "model/decoder.h"
 
 #include <gtest/gtest.h>
@@ -69,7 +69,7 @@ constexpr std::string_view kPlan = "full:0-1 select:2,4 budget:16";
 constexpr std::string_view kPlanWithRest =
     "full:none select:0,2,4 budget:16 scope:all pool:softmax sinks:2 recent:2 own:on rest:16";
 
-// What makes reuse exact: wherever a prompt is cut, even before its last row.
+// Makes exact reuse possible: a prompt may be cut anywhere, even before its last row.
 TEST_P(DecoderTest, ChunksOfAPromptGiveTheBitsOfOneChunk) {
   const std::vector<int32_t> prompt = tokens(100, 1);
   SequenceKv whole = decoder_.make_sequence();
@@ -95,7 +95,7 @@ TEST_P(DecoderTest, OneTokenAtATimeGivesWhatAPromptGives) {
   EXPECT_LT(max_difference(expected, got), 2e-2);
 }
 
-// A chunk of a prompt, a sparse and a full decode step in one batch, and each alone.
+// A prompt chunk, a sparse and a full decode step in one batch, and each alone.
 TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
   const auto sparse = method(kPlan);
   const auto full = method("");
@@ -136,7 +136,7 @@ TEST_P(DecoderTest, ABatchGivesTheBitsOfEachSequenceAlone) {
   EXPECT_EQ(run(true), run(false));
 }
 
-// What makes a verification exact.
+// Makes exact verification possible.
 TEST_P(DecoderTest, SeveralTokensInOneStepHaveTheBitsOfOneAtATime) {
   const std::vector<int32_t> prompt = tokens(246, 17);
   const std::vector<int32_t> decoded = tokens(kMaxStepQueries, 18);
@@ -194,8 +194,8 @@ TEST_P(DecoderTest, RollingBackAndRedoingGivesTheSameBits) {
   }
 }
 
-// The published code's fault was to gather the wrong rows: a row that nobody picked may hold
-// anything, and one that was picked counts.
+// The published code's bug was gathering the wrong rows: a row nobody picked may hold anything, and
+// a picked one counts.
 TEST_P(DecoderTest, ASparseLayerReadsThePickedRowsAndNoOthers) {
   constexpr int32_t kSource = 2;
   constexpr int32_t kSparse = 3;
@@ -239,7 +239,7 @@ TEST_P(DecoderTest, ASparseLayerReadsThePickedRowsAndNoOthers) {
   EXPECT_NE(decode(), expected);
 }
 
-// Correction: the last rows, decoded sparsely, are cut off and run again as one chunk.
+// Correction: the last rows, decoded sparsely, are dropped and recomputed as one chunk.
 TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
   const std::vector<int32_t> prompt = tokens(96, 10);
   const std::vector<int32_t> decoded = tokens(8, 11);
@@ -266,12 +266,12 @@ TEST_P(DecoderTest, CorrectedRowsAreThoseOfADensePass) {
     EXPECT_EQ(cache_rows(kv, layer, 0, n_all), cache_rows(dense, layer, 0, n_all)) << layer;
   }
 
-  // Decoded with full attention, one by one, the rows are those too, but for rounding.
+  // Decoded one by one with full attention, the rows are the same except for rounding.
   kv.truncate(n_prompt);
   const auto full = method("");
   AttentionState full_state = state(*full);
   for (const int32_t token : decoded) decoder_.step(kv, token, full.get(), &full_state);
-  // In q8_0 that is a code more or less here and there.
+  // In q8_0 a code may be off by one here and there.
   const double tolerance = GetParam().cache_type == DType::kQ8_0 ? 5e-2 : 2e-2;
   EXPECT_LT(max_difference(cache_rows(kv, last_layer, n_prompt, n_all), expected), tolerance);
 }
@@ -310,7 +310,7 @@ TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
     batch.sequences[2] = {
         .kv = &prefilling, .first_position = prefilling.length() - 32, .n_rows = 32};
     decoder_.decoder().forward(batch);
-    // The first step may still size what depends on the mixture.
+    // The first step may still size buffers that depend on the mix.
     if (step > 0) {
       EXPECT_EQ(allocation_count() - before, 0) << "step " << step;
     }

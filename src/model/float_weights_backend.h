@@ -1,5 +1,5 @@
-// For tests: another back end's operations on weights decoded to float32 once, so that what is left
-// of an error is not the rounding of quantized products. Takes four bytes a weight.
+// For tests: another back end's operations on weights decoded to float32 once, so that any
+// remaining error does not come from rounding in quantized products. Takes four bytes per weight.
 #pragma once
 
 #include <map>

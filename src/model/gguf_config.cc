@@ -36,7 +36,7 @@ class Keys {
     const std::optional<int64_t> value = find_int(name);
     return value ? narrow_size(*value, file_.path(), key(name)) : otherwise;
   }
-  // What layers may have of their own, a number or an array of one a layer: the one value of all.
+  // A size that may differ by layer, a number or an array with one per layer: the value all share.
   std::optional<int32_t> find_layer_size(std::string_view name) const {
     if (!file_.is_array(key(name))) {
       return file_.has_key(key(name)) ? std::optional(size(name)) : std::nullopt;
@@ -115,7 +115,7 @@ void read_rope(const GgufFile& file, const Keys& keys, Config* config) {
          file.path(), keys.key("rope.dimension_count"), rotated, head_dim);
   }
   read_factors(file, config);
-  // As llama.cpp reads them: a factor without a type is linear, and a factor of 0 means none.
+  // As llama.cpp reads them: a factor without a type means linear, and a factor of 0 none.
   const std::string_view type = file.find_string(keys.key("rope.scaling.type")).value_or("linear");
   if (type == "none") return;
   rope.factor = keys.find_float("rope.scaling.factor")
@@ -132,13 +132,13 @@ void read_rope(const GgufFile& file, const Keys& keys, Config* config) {
   }
 }
 
-// The embedding has the last word on the vocabulary; whatever else is said must agree with it.
+// The embedding decides the vocabulary size; anything else that states it must agree.
 void read_vocabulary(const GgufFile& file, const Keys& keys, Config* config) {
   const std::string& path = file.path();
   const TensorInfo* embedding = file.find_tensor(kGgufNames.embedding);
   if (embedding == nullptr) {
     fail(ErrorCode::kNotFound, "{}: tensor {} is missing{}", path, kGgufNames.embedding,
-         file.tensors().empty() ? ": the file holds a vocabulary only" : "");
+         file.tensors().empty() ? ": the file holds only a vocabulary" : "");
   }
   const std::span<const int64_t> shape = without_leading_ones(embedding->shape);
   if (shape.size() != 2) {
@@ -157,7 +157,7 @@ void read_vocabulary(const GgufFile& file, const Keys& keys, Config* config) {
   }
 }
 
-// What the families have in common: layers that are all alike.
+// What all families share: identical layers.
 LayerConfig read_layer(const GgufFile& file, const Keys& keys, int32_t d_model) {
   LayerConfig layer;
   layer.d_ff = keys.layer_size("feed_forward_length");
@@ -196,7 +196,7 @@ Config read_gguf_config(const GgufFile& file) {
       static_cast<float>(file.require_float(keys.key("attention.layer_norm_rms_epsilon")));
   config.tied_output = file.find_tensor(kGgufNames.output) == nullptr;
   read_vocabulary(file, keys, &config);
-  // Before anything is sized by head_dim.
+  // Checked before anything is sized by head_dim.
   validate(config, file.path());
   read_rope(file, keys, &config);
   architecture.complete_gguf(file, &config);

@@ -41,7 +41,7 @@ void read_yarn(const JsonFields& json, Config* config) {
   rope.yarn_beta_fast = json.find_float("beta_fast").value_or(32);
   rope.yarn_beta_slow = json.find_float("beta_slow").value_or(1);
   rope.yarn_truncate = json.find_bool("truncate").value_or(true);
-  // Some checkpoints state the context before scaling, some the one after it.
+  // Some checkpoints state the context before scaling, some the one after.
   const double extended = rope.factor * static_cast<double>(rope.original_context);
   if (extended > static_cast<double>(config->context_length) && extended < 0x1p31) {
     config->context_length = static_cast<int64_t>(extended);
@@ -65,7 +65,8 @@ void read_rope_scaling(const JsonFields& json, Config* config) {
       json.find_string("rope_type").value_or(json.find_string("type").value_or("default"));
   if (json.find_float("partial_rotary_factor").value_or(1) != 1) {
     fail(ErrorCode::kUnsupported,
-         "{}: partial_rotary_factor: only whole heads are rotated here, i.e. 1", json.source());
+         "{}: partial_rotary_factor: only 1 is supported, i.e. whole heads are rotated",
+         json.source());
   }
   if (type == "default") return;
   if (type == "linear") {
@@ -87,7 +88,8 @@ void read_rope(const JsonFields& json, Config* config) {
   config->rope.theta = json.find_float("rope_theta").value_or(config->rope.theta);
   if (json.find_float("partial_rotary_factor").value_or(1) != 1) {
     fail(ErrorCode::kUnsupported,
-         "{}: partial_rotary_factor: only whole heads are rotated here, i.e. 1", json.source());
+         "{}: partial_rotary_factor: only 1 is supported, i.e. whole heads are rotated",
+         json.source());
   }
   if (const auto parameters = json.find_object("rope_parameters")) {
     read_rope_scaling(*parameters, config);
@@ -96,8 +98,8 @@ void read_rope(const JsonFields& json, Config* config) {
   }
 }
 
-// What the families have in common: layers that are all alike. head_dim is 0 where neither the file
-// nor the width says it.
+// What all families share: identical layers. head_dim is 0 if neither the file nor the width
+// determines it.
 LayerConfig read_layer(const JsonFields& json, int32_t d_model) {
   LayerConfig layer;
   layer.d_ff = size_field(json, "intermediate_size");

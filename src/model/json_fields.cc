@@ -35,7 +35,7 @@ std::optional<int64_t> JsonFields::find_int(std::string_view key) const {
   if (value->is_number_unsigned()) {
     const uint64_t number = value->get<uint64_t>();
     if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-      fail_type(key, "an integer of 64 bits");
+      fail_type(key, "a 64-bit integer");
     }
     return static_cast<int64_t>(number);
   }

@@ -1,8 +1,8 @@
 // JsonFields: checked access to the fields of a JSON object from an untrusted file.
 //
-// A view: the object must outlive it. null counts as absent. A value of another type than asked
-// for, or out of range, is Error(kCorrupt) that names file and key ("config.json: rope_scaling
-// .factor").
+// A view: the object must outlive it. null counts as absent. A value of another type than
+// requested, or out of range, is Error(kCorrupt) naming file and key ("config.json:
+// rope_scaling.factor").
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ class JsonFields {
 
   const std::string& source() const { return source_; }
 
-  bool has(std::string_view key) const;  // also when null
+  bool has(std::string_view key) const;  // also true for null
   std::optional<int64_t> find_int(std::string_view key) const;
   std::optional<double> find_float(std::string_view key) const;  // finite
   std::optional<bool> find_bool(std::string_view key) const;
   std::optional<std::string> find_string(std::string_view key) const;
-  std::vector<std::string> find_strings(std::string_view key) const;  // none when absent
+  std::vector<std::string> find_strings(std::string_view key) const;  // empty when absent
   std::optional<JsonFields> find_object(std::string_view key) const;
 
   int64_t require_int(std::string_view key) const;

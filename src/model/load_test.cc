@@ -1,4 +1,4 @@
-// Loading what does not fit together: every error names the file and the tensor or key at fault.
+// Loading inconsistent files: every error names the file and the tensor or key at fault.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -30,7 +30,7 @@ TEST(LoadGguf, EveryDimensionIsChecked) {
       for (const int64_t change : {-1, 1}) {
         TinyGguf file;
         file.tensors[name][i] += static_cast<uint64_t>(change);
-        // The vocabulary is the embedding's; what it disagrees with is the key.
+        // The vocabulary size is the embedding's; a key that disagrees is at fault.
         file.expect(ErrorCode::kCorrupt, {name});
       }
     }
@@ -102,7 +102,7 @@ TEST(LoadGguf, RopeFactors) {
 TEST(LoadGguf, VocabularyOnlyFilesSaySo) {
   TinyGguf file;
   file.tensors.clear();
-  file.expect(ErrorCode::kNotFound, {"token_embd.weight", "vocabulary only"});
+  file.expect(ErrorCode::kNotFound, {"token_embd.weight", "only a vocabulary"});
 }
 
 // A copy of a tiny model's folder with another config.json.
@@ -175,7 +175,7 @@ TEST(Model, RandomShapes) {
   EXPECT_EQ(model->config().n_layers(), 30);
   EXPECT_EQ(model->weights().output.dtype, DType::kQ8_0);
   EXPECT_EQ(model->weights().layers[3].wq.dtype, DType::kQ4_1);
-  // As many bytes as the real model's file holds, its header aside.
+  // As many bytes as the real model's file holds, except for its header.
   EXPECT_NEAR(static_cast<double>(model->weight_bytes()), 96.6e6, 1e6);
   const auto again = Model::random("smollm2-135m", DType::kQ4_1, 1);
   const auto other = Model::random("smollm2-135m", DType::kQ4_1, 2);

@@ -10,7 +10,7 @@
 namespace tidal::test {
 namespace {
 
-// Runs the first n tokens of a fixture and compares the rows that it has among them.
+// Runs the first n tokens of a fixture and compares those rows among them that it covers.
 Distance run_fixture(const std::string& name, const std::string& path, Backend& backend,
                      DType cache_type, size_t n_tokens) {
   const LogitsFixture fixture = read_fixture(name);
@@ -34,7 +34,7 @@ Distance run_fixture(const std::string& name, const std::string& path, Backend& 
   return result;
 }
 
-// Fixture, and the model below tests/data/models.
+// A fixture and its model, below tests/data/models.
 class TinyModel : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 
 TEST_P(TinyModel, ReferenceIsWithinAThousandth) {
@@ -90,7 +90,7 @@ TEST(Logits, TinyStories656K) {
   EXPECT_EQ(d.same_top, d.n_rows);
 }
 
-// A short piece: the reference back end is slow on purpose.
+// A short excerpt: the reference back end is slow on purpose.
 TEST(Logits, SmolLM2Reference) {
   TIDAL_SKIP_WITHOUT(smollm2_path());
   const auto backend = make_reference_backend();

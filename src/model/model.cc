@@ -13,7 +13,7 @@
 namespace tidal {
 namespace {
 
-// Of norms and biases: small, but they are read too.
+// For norms and biases: small, but they are read too.
 size_t vector_bytes(const ModelWeights& weights) {
   size_t bytes = 0;
   for_each_vector(weights,

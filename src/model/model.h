@@ -1,9 +1,9 @@
 // Model: configuration and weights of one loaded checkpoint.
 //
-// Owns the mapped files its weights point into. Shared by decoders, on any thread, and nothing that
-// they see changes. Matrices stay in the file's type. They lie where the file has them, perhaps
-// unaligned, until a decoder asks for them where its back end reads them and in its layout: then
-// they are copied, once for all decoders, and the memory of the file's pages is released.
+// Owns the mapped files its weights point into. Shared by decoders, on any thread; nothing they see
+// changes. Matrices keep the file's type. They stay where the file has them, possibly unaligned,
+// until a decoder needs them in its back end's memory and layout: then they are copied, once for
+// all decoders, and the memory of the file's pages is released.
 #pragma once
 
 #include <cstdint>
@@ -27,23 +27,23 @@ class Backend;
 class Memory;
 struct PreparedWeights;
 
-// Bytes done and in all.
+// Bytes done and in total.
 using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 
-// The Hugging Face folder that a path names, itself or by a safetensors file (or index) in it;
-// nullopt for a GGUF file.
+// The Hugging Face folder a path names, directly or by a safetensors file (or index) in it; nullopt
+// for a GGUF file.
 std::optional<std::string> hf_folder_of(const std::string& path);
 
 class Model {
  public:
   ~Model();
-  // A GGUF file, or a Hugging Face folder or a safetensors file (or index) in it. Throws Error
+  // Loads a GGUF file, a Hugging Face folder, or a safetensors file (or index) in one. Throws Error
   // naming file and field. progress hears of the copy to a back end's layout, whenever it is made.
   static std::shared_ptr<const Model> load(const std::string& path, const RopeOverride& rope = {},
                                            LoadProgress progress = {});
   // Random weights of a named shape ("llama-3.1-8b", …), matrices in `dtype`: for benchmarks. Takes
-  // the memory that a file of it would, in `layout`. Throws Error(kInvalidArgument) naming the
-  // shapes there are.
+  // the memory a file of that model would, in `layout`. Throws Error(kInvalidArgument) naming the
+  // available shapes.
   static std::shared_ptr<const Model> random(const std::string& shape, DType dtype, uint64_t seed,
                                              WeightLayout layout = WeightLayout::kRows);
 
@@ -51,17 +51,17 @@ class Model {
   const Config& config() const { return config_; }
   // As loaded: in rows, or random weights in their layout.
   const ModelWeights& weights() const { return weights_; }
-  // As a back end reads them; the first call that needs a copy makes it. Those that the model keeps
-  // are shared by all back ends of the same memory and layout.
+  // As a back end reads them; the first call that needs a copy makes it. Copies the model keeps are
+  // shared by all back ends with the same memory and layout.
   const ModelWeights& weights(Backend& backend) const;
-  // In the host's memory: the bytes of that copy, 0 where none is needed, and what all weights take
-  // with it.
+  // In the host's memory: the bytes of that copy, 0 if none is needed, and the total of all weights
+  // including it.
   size_t reordered_bytes(WeightLayout layout) const;
   size_t memory_bytes(WeightLayout layout) const;
   size_t weight_bytes() const { return weight_bytes_; }            // all tensors
   size_t step_weight_bytes() const { return step_weight_bytes_; }  // read by one decoded token
 
-  // As the files list them; none for random weights.
+  // In file order; none for random weights.
   std::span<const TensorInfo> tensors() const {
     if (gguf_) return gguf_->tensors();
     return safetensors_ ? safetensors_->tensors() : std::span<const TensorInfo>();

@@ -1,4 +1,4 @@
-// Fixtures of tests/data/logits, a decoder with its cache, and where models lie.
+// Fixtures of tests/data/logits, a decoder with its cache, and paths of models.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -53,10 +53,10 @@ struct Distance {
 Distance distance(const LogitsFixture& fixture, std::span<const FixtureRow> expected,
                   std::span<const std::vector<float>> rows);
 
-// The largest difference of any two elements.
+// The largest difference between corresponding elements.
 double max_difference(std::span<const float> a, std::span<const float> b);
 
-// A decoder over its own cache. The back end outlives it.
+// A decoder over its own cache. The back end must outlive it.
 class TestDecoder {
  public:
   TestDecoder(std::shared_ptr<const Model> model, Backend& backend, DType cache_type,
@@ -73,7 +73,7 @@ class TestDecoder {
   PagePool& pool() { return pool_; }
   SequenceKv make_sequence() { return SequenceKv(pool_, decoder_.limits().max_context); }
 
-  // Runs tokens behind what kv holds, in chunks; the logits of all of them: [n, vocab_size].
+  // Runs tokens after what kv holds, in chunks; returns the logits of all of them: [n, vocab_size].
   std::vector<float> run(SequenceKv& kv, std::span<const int32_t> tokens, int32_t chunk,
                          LogitRows logits = LogitRows::kAll);
   // One token with a method.

@@ -51,7 +51,7 @@ Distance distance(const LogitsFixture& fixture, std::span<const FixtureRow> expe
     const auto compare = [&](std::span<const int32_t> ids, std::span<const double> logprobs) {
       for (size_t j = 0; j < ids.size(); ++j) {
         const double got = static_cast<double>(logits[static_cast<size_t>(ids[j])]) - lse;
-        // A NaN has to show.
+        // A NaN must be noticed.
         const double error = std::isfinite(got) ? std::abs(got - logprobs[j]) : 1e30;
         result.max = std::max(result.max, error);
         sum += error;

@@ -1,4 +1,4 @@
-// A size from a file as int32_t, or Error(kCorrupt) that names file and field.
+// A size from a file as int32_t, or Error(kCorrupt) naming file and field.
 #pragma once
 
 #include <cstdint>

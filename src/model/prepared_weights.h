@@ -8,7 +8,7 @@
 namespace tidal {
 
 // What has to be copied for that. The embedding, which is looked up by rows in every layout, norms
-// and biases stay where they are when the host's memory is the back end's.
+// and biases stay in place if the back end's memory is the host's.
 struct PreparedWeights {
   ModelWeights weights;
   Buffer memory;
@@ -17,8 +17,8 @@ struct PreparedWeights {
 // Bytes of that copy.
 size_t prepared_bytes(const ModelWeights& weights, WeightLayout layout, const Memory& memory);
 
-// Makes it. release_file: the matrices are in mapped files, the pages of which are handed back one
-// matrix after the other, so that there are not two copies in memory. progress: as it goes.
+// Makes the copy. release_file: the matrices are in mapped files, whose pages are released one
+// matrix after the other, so that there are never two copies in memory. progress: as it goes.
 PreparedWeights prepare(const ModelWeights& weights, Backend& backend, bool release_file,
                         const LoadProgress& progress = {});
 

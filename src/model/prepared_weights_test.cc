@@ -1,4 +1,4 @@
-// Weights as a back end reads them: the same values, made once, and nothing else in the model
+// Weights as a back end reads them: the same values, copied once, and nothing else in the model
 // moves.
 #include "model/prepared_weights.h"
 
@@ -22,7 +22,7 @@ namespace {
 constexpr WeightLayout kRows = WeightLayout::kRows;
 constexpr WeightLayout kPanels = WeightLayout::kPanels;
 
-// Of the layout.
+// A back end that reads this layout.
 std::unique_ptr<Backend> backend_of(WeightLayout layout, int n_threads = 2) {
   return layout == kPanels ? make_cpu_backend(n_threads) : make_reference_backend();
 }
@@ -121,7 +121,7 @@ TEST(PreparedWeights, CountsItsMemory) {
   EXPECT_GE(model->memory_bytes(kPanels), bytes + model->weights().embedding.bytes());
 }
 
-// The shape's embedding is tied, so the output matrix is there in both orders.
+// The shape's embedding is tied, so the output matrix exists in both layouts.
 TEST(PreparedWeights, RandomWeightsAreTheSameInEitherLayout) {
   const auto rows = Model::random("smollm2-135m", DType::kQ4_1, 1, kRows);
   const auto panels = Model::random("smollm2-135m", DType::kQ4_1, 1, kPanels);
@@ -132,7 +132,7 @@ TEST(PreparedWeights, RandomWeightsAreTheSameInEitherLayout) {
   expect_same_weights(rows->weights(), panels->weights(*backend_of(kRows, 2)));
 }
 
-// Where the host cannot look, all that operations read has to be copied.
+// If the host cannot access memory(), everything operations read must be copied.
 TEST(PreparedWeights, ADeviceHasAllOfThem) {
   for (const char* name : {"tiny-llama.gguf", "models/qwen2"}) {
     SCOPED_TRACE(name);
@@ -157,7 +157,7 @@ TEST(PreparedWeights, ADeviceHasAllOfThem) {
     for_each_vector(there, [&](std::span<const float> vector) {
       const std::span<const float> same = vectors[i++];
       ASSERT_EQ(vector.size(), same.size());
-      ASSERT_EQ(vector.data() == nullptr, same.empty()) << "null says that there is none";
+      ASSERT_EQ(vector.data() == nullptr, same.empty()) << "null means there is none";
       if (vector.empty()) return;
       const std::vector<std::byte> bytes = copy_out(vector.data(), vector.size_bytes());
       EXPECT_EQ(std::memcmp(bytes.data(), same.data(), bytes.size()), 0) << "vector " << i - 1;

@@ -16,7 +16,7 @@ namespace tidal {
 namespace {
 
 // A row is a window of whole blocks into an encoded sample that is longer by this many elements:
-// block-valid, cheap to fill, and rarely equal to another row.
+// valid blocks, cheap to fill, and rarely equal to another row.
 constexpr int64_t kExtraElements = int64_t{1} << 17;
 
 uint64_t mix(uint64_t x) {  // SplitMix64's finisher
@@ -30,8 +30,8 @@ class RandomFiller {
   RandomFiller(const std::string& shape, uint64_t seed, std::vector<Buffer>* owned)
       : shape_(shape), seed_(seed), owned_(owned), pool_(thread_count(0)) {}
 
-  // Rows of variance `gain`² / cols: activations of unit variance keep it. The layout changes the
-  // order of the bytes, not the values.
+  // Rows of variance `gain`² / cols, which preserve unit variance of activations. The layout
+  // changes the order of the bytes, not the values.
   Weight matrix(WeightLayout layout, DType dtype, int64_t rows, int64_t cols, double gain = 1.0) {
     const DTypeInfo& info = dtype_info(dtype);
     if (cols % info.block_size != 0) {
@@ -86,7 +86,7 @@ class RandomFiller {
   }
 
  private:
-  // Matrices of one type and width share a sample; each looks into it at other places.
+  // Matrices of the same type and width share a sample; each uses other windows of it.
   const std::vector<std::byte>& encoded_sample(DType dtype, int64_t cols, double gain) {
     std::vector<std::byte>& encoded = samples_[{dtype, cols, gain}];
     if (!encoded.empty()) return encoded;
@@ -109,7 +109,7 @@ class RandomFiller {
   std::map<std::tuple<DType, int64_t, double>, std::vector<std::byte>> samples_;
 };
 
-// Quantized files keep the output matrix, on which every logit hangs, in a finer type.
+// Quantized files keep the output matrix, on which every logit depends, in a finer type.
 DType output_type(DType dtype, int64_t cols) {
   const DTypeInfo& info = dtype_info(dtype);
   const DType fine = cols % dtype_info(DType::kQ6_K).block_size == 0 ? DType::kQ6_K : DType::kQ8_0;
@@ -132,7 +132,7 @@ std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype
   RandomFiller fill(shape, seed, &model->converted_);
   ModelWeights& weights = model->weights_;
   const DType output = output_type(dtype, c.d_model);
-  // An embedding of unit variance; tied, it is the output matrix too and its logits are wide.
+  // An embedding of unit variance; when tied, it is also the output matrix and its logits are wide.
   const double embedding_gain = std::sqrt(static_cast<double>(c.d_model));
   constexpr WeightLayout kRows = WeightLayout::kRows;
   if (c.tied_output) {

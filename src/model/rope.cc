@@ -9,13 +9,13 @@ namespace {
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 
-// The pair, as a real number, that turns `rotations` times over the original context.
+// The (fractional) pair that makes `rotations` turns over the original context.
 double correction_pair(double rotations, int32_t head_dim, const RopeConfig& rope) {
   const double context = static_cast<double>(rope.original_context);
   return head_dim * std::log(context / (rotations * kTwoPi)) / (2.0 * std::log(rope.theta));
 }
 
-// Pairs that turn often are left alone, slow ones are interpolated, with a ramp between.
+// Pairs that turn often keep their frequency, slow ones are interpolated, with a ramp between.
 void scale_yarn(const RopeConfig& rope, int32_t head_dim, std::vector<double>& frequencies) {
   double low = correction_pair(rope.yarn_beta_fast, head_dim, rope);
   double high = correction_pair(rope.yarn_beta_slow, head_dim, rope);
@@ -32,7 +32,7 @@ void scale_yarn(const RopeConfig& rope, int32_t head_dim, std::vector<double>& f
   }
 }
 
-// The same idea with the bounds given as shares of the original context.
+// The same idea, with the bounds given as fractions of the original context.
 void scale_llama3(const RopeConfig& rope, std::vector<double>& frequencies) {
   const double context = static_cast<double>(rope.original_context);
   const double low = rope.llama3_low_freq_factor;

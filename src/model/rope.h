@@ -1,7 +1,8 @@
-// Rotary position embedding: which frequencies a model turns its queries and keys by.
+// Rotary position embedding: the frequencies by which a model rotates its queries and keys.
 //
-// Frequencies and angles are computed in double precision: they stay right at any position. Linear,
-// YaRN and Llama 3 scaling give the frequencies of Hugging Face transformers' modeling_rope_utils.
+// Frequencies and angles are computed in double precision: they stay accurate at any position.
+// Linear, YaRN and Llama 3 scaling give the frequencies of Hugging Face transformers'
+// modeling_rope_utils.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct RopeConfig {
   int64_t original_context = 0;  // yarn, llama3: context the model was trained at
   double yarn_beta_fast = 32.0;  // yarn: correction range
   double yarn_beta_slow = 1.0;
-  bool yarn_truncate = true;         // yarn: the correction range is rounded to whole pairs
+  bool yarn_truncate = true;         // yarn: round the correction range to whole pairs
   double yarn_attention_factor = 0;  // 0: 0.1 ln(s) + 1
   double llama3_low_freq_factor = 1.0;
   double llama3_high_freq_factor = 4.0;
@@ -31,7 +32,7 @@ struct RopeConfig {
   std::vector<float> factors = {};
 };
 
-// --rope-* options; what is not set stays the model's.
+// --rope-* options; anything unset stays the model's.
 struct RopeOverride {
   std::optional<RopeScaling> scaling = {};  // replaces the model's own scaling, factors included
   std::optional<double> scale = {};
@@ -39,7 +40,7 @@ struct RopeOverride {
   std::optional<int64_t> yarn_original_context = {};
 };
 
-// YaRN's factor on cos and sin when none is given: 0.1 mscale ln(scale) + 1.
+// YaRN's factor on cos and sin if none is given: 0.1 mscale ln(scale) + 1.
 double yarn_magnitude(double scale, double mscale = 1.0);
 
 // cos and sin of every rotated pair at one position. out: [2 (cos, sin), head_dim / 2]

@@ -59,7 +59,7 @@ Config shape_config(const std::string& name) {
     }
     return config;
   }
-  fail(ErrorCode::kInvalidArgument, "unknown shape '{}'; there are {}", name, shape_names());
+  fail(ErrorCode::kInvalidArgument, "unknown shape '{}'; available: {}", name, shape_names());
 }
 
 std::string shape_names() {

@@ -7,7 +7,7 @@
 
 namespace tidal {
 
-// Throws Error(kInvalidArgument) that lists the names.
+// Throws Error(kInvalidArgument) listing the names.
 Config shape_config(const std::string& name);
 
 // All names, for help texts: "smollm2-135m, llama-3.2-1b, ...".

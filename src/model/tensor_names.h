@@ -1,4 +1,4 @@
-// What the two kinds of file call the tensors of a decoder.
+// The names of a decoder's tensors in the two kinds of file.
 #pragma once
 
 #include <array>

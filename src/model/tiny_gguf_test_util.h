@@ -18,7 +18,7 @@ namespace tidal::test {
 
 struct TinyGguf {
   std::string architecture = "llama";
-  // By their keys without the architecture's name.
+  // By key, without the architecture's name.
   std::map<std::string, uint32_t> ints = {{"block_count", 1},
                                           {"embedding_length", 16},
                                           {"feed_forward_length", 24},
@@ -61,7 +61,7 @@ struct TinyGguf {
     return writer.bytes();
   }
 
-  // What was read, its weights checked.
+  // What was read, after checking its weights.
   Config load() const {
     const std::vector<std::byte> content = bytes();
     const GgufFile file = GgufFile::parse(content, "test.gguf");

@@ -21,7 +21,8 @@ class Loader {
     const TensorNames& names = *source_.names;
     ModelWeights& weights = loaded_.weights;
     load_embedding(&weights);
-    // Layer by layer: a file that promises more layers than it holds fails at the first missing.
+    // Layer by layer: a file that promises more layers than it holds fails at the first missing
+    // tensor.
     for (int32_t i = 0; i < config_.n_layers(); ++i) weights.layers.push_back(load_layer(i));
     weights.output_norm = vector(std::string(names.output_norm), config_.d_model);
     refuse_unused();
@@ -32,7 +33,7 @@ class Loader {
   void load_embedding(ModelWeights* weights) {
     std::string embedding(source_.names->embedding);
     std::string output(source_.names->output);
-    // Tied checkpoints may hold the one matrix under either name.
+    // Tied checkpoints may store the shared matrix under either name.
     if (config_.tied_output && source_.find(embedding) == nullptr &&
         source_.find(output) != nullptr) {
       embedding = output;
@@ -102,15 +103,15 @@ class Loader {
     return buffer.span<float>();
   }
 
-  // A layer with a bias or a norm that nobody reads would compute something else than its authors
-  // meant.
+  // A layer with a bias or norm that nobody reads would compute something other than its authors
+  // intended.
   void refuse_unused() const {
     for (const TensorInfo& tensor : source_.tensors) {
       if (!tensor.name.starts_with(source_.names->layer_prefix)) continue;
       if (used_.contains(&tensor) || tensor.name.ends_with("rotary_emb.inv_freq")) continue;
       fail(ErrorCode::kUnsupported,
-           "{}: tensor {} belongs to no {} model with {} layers that tidal knows", source_.path,
-           quote(tensor.name), config_.architecture, config_.n_layers());
+           "{}: tensor {} is not part of any {} model with {} layers that tidal knows",
+           source_.path, quote(tensor.name), config_.architecture, config_.n_layers());
     }
   }
 

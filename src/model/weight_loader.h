@@ -1,8 +1,8 @@
 // Finds, checks and views the tensors of a decoder in an opened file of either kind.
 //
 // Matrices stay where they lie in the file, in its type and at whatever address that gives (GGUF
-// aligns to 32 bytes, safetensors possibly not even to the element): kernels load unaligned. Norms
-// and biases are copied to float buffers.
+// aligns to 32 bytes, safetensors possibly not even to the element): kernels use unaligned loads.
+// Norms and biases are copied to float buffers.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@
 
 namespace tidal {
 
-// A GGUF file or a safetensors checkpoint, seen alike.
+// A GGUF file or a safetensors checkpoint, behind one interface.
 struct TensorSource {
   std::string path;
   std::function<const TensorInfo*(std::string_view)> find;  // null when absent
@@ -33,9 +33,9 @@ struct LoadedWeights {
   std::vector<Buffer> converted;  // what the float pointers of weights point to
 };
 
-// Every tensor that config asks for, in the shape that it implies; throws Error naming file and
-// tensor when one is missing, has another shape, or when a layer has tensors that this architecture
-// does not compute with. Memory is bounded by what the file really holds.
+// Every tensor that config requires, in the implied shape; throws Error naming file and tensor if
+// one is missing, has another shape, or if a layer has tensors this architecture does not use.
+// Memory is bounded by what the file really holds.
 LoadedWeights load_weights(const TensorSource& source, const Config& config);
 
 }  // namespace tidal

@@ -1,9 +1,8 @@
-// The weights of a decoder, as views: matrices in the type their file stores them in, norms and
-// biases as floats. What a layer lacks is empty, and its step is left out. The memory belongs to
-// whoever made them.
+// The weights of a decoder, as views: matrices in their file's type, norms and biases as floats.
+// What a layer lacks is empty, and its step is skipped. The memory belongs to whoever made them.
 //
-// for_each_matrix and for_each_vector are the lists of what there is: whoever loads, copies, counts
-// or names weights goes through them.
+// for_each_matrix and for_each_vector list all weights: code that loads, copies, counts or names
+// weights goes through them.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +39,11 @@ struct MatrixShape {
   int64_t cols = 0;
 };
 
-// Of a layer's matrix.
+// Name of a layer's matrix.
 MatrixShape matrix_shape(const Config& config, const LayerConfig& layer, MatrixRole role);
 
-// Calls f(role, matrix) for every matrix that is multiplied with, in the order of a step; the
-// embedding, which is looked up, is none. Weights: LayerWeights or ModelWeights.
+// Calls f(role, matrix) for every matrix that is multiplied with, in the order of a step; not for
+// the embedding, which is looked up. Weights: LayerWeights or ModelWeights.
 template <typename Weights, typename F>
 void for_each_matrix(Weights& weights, const F& f) {
   if constexpr (requires { weights.layers; }) {
@@ -61,7 +60,7 @@ void for_each_matrix(Weights& weights, const F& f) {
   }
 }
 
-// Calls f(vector) for every norm and bias, those that are not there included.
+// Calls f(vector) for every norm and bias, including empty ones.
 template <typename Weights, typename F>
 void for_each_vector(Weights& weights, const F& f) {
   if constexpr (requires { weights.layers; }) {

@@ -1,4 +1,4 @@
-// What there is in a layer: its configuration and its weights agree, and the lists miss nothing.
+// What a layer contains: its configuration and weights agree, and the lists miss nothing.
 #include "model/weights.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Qwen3, dense: an RMS norm on every head of q and k, heads of 128 whatever the width.
+// Qwen3, dense: an RMS norm on every head of q and k, head size 128 whatever the width.
 #include <string_view>
 
 #include "model/arch/architecture.h"
