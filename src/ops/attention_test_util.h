@@ -1,7 +1,7 @@
-// Caches and attention by its definition, for the tests of every back end.
+// Caches, and attention by definition, for the tests of every back end.
 //
-// A cache's pages lie scattered over twice the memory they need, and whatever holds no row is NaN:
-// a kernel that reads beyond the last row or from a wrong page shows it.
+// A cache's pages are scattered over twice the memory they need, and everything that holds no row
+// is NaN: a kernel that reads beyond the last row or from a wrong page is exposed.
 #pragma once
 
 #include <fmt/format.h>
@@ -90,11 +90,11 @@ class TestCache {
             .page_table = page_table_.data()};
   }
 
-  // One KV head of one row, as the cache rounds it: [head_dim]
+  // One KV head of one row, as rounded by the cache: [head_dim]
   std::vector<float> k(int64_t position, int32_t head) const { return read(k_, position, head); }
   std::vector<float> v(int64_t position, int32_t head) const { return read(v_, position, head); }
 
-  // All elements of one KV head of one row.
+  // Sets all elements of one KV head of one row.
   void set_k(int64_t position, int32_t head, float value) { fill(k_, position, head, value); }
   void set_v(int64_t position, int32_t head, float value) { fill(v_, position, head, value); }
   void set(int64_t position, int32_t head, float value) {
@@ -104,7 +104,7 @@ class TestCache {
 
  private:
   KvPlane make_plane(DType type, size_t n_pages, std::vector<std::byte>& memory) const {
-    constexpr size_t kGap = 64;  // pages of a plane need not touch
+    constexpr size_t kGap = 64;  // pages of a plane need not be adjacent
     const size_t row_bytes = dtype_row_bytes(type, shape_.kv_width());
     const size_t page_bytes = kPageRows * row_bytes + kGap;
     memory.assign(n_pages * page_bytes, std::byte{0xff});  // NaN in all three types

@@ -1,16 +1,16 @@
 // Backend: the coarse operations a decoder is made of. One object per engine and device.
 //
-// Activations are float32; weights stay in their file's type, in the layout that the back end asks
-// for. Shapes stand beside every pointer, row-major, innermost last. What operations read and write
-// lies in memory(), which the host may not be able to touch; arrays of items, token ids, page
-// tables, slots of summaries and head maps are the host's, and may change when a call returns.
-// Operations and the calls of memory() take effect in call order; one caller at a time. Once
-// reserve() has seen the largest shapes, no operation allocates.
+// Activations are float32; weights keep their file's type, in the layout the back end asks for.
+// Shapes stand beside every pointer, row-major, innermost last. What operations read and write lies
+// in memory(), which the host may not be able to access; arrays of items, token ids, page tables,
+// slots of summaries and head maps are the host's, and may change once a call returns. Operations
+// and the calls of memory() take effect in call order; one caller at a time. Once reserve() has
+// seen the largest shapes, no operation allocates.
 //
 // Determinism: a row of any result depends only on its own inputs, bit for bit: not on the other
 // rows or items of the call, nor on the number of threads. Reductions are split by position.
-// Reading every row through a Selection gives the bits of reading all rows without one. Attention
-// has two kernels, which may round differently; the caller says which (AttendKind).
+// Reading every row through a Selection gives the same bits as reading all rows without one.
+// Attention has two kernels, which may round differently; the caller chooses (AttendKind).
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Linear {
 };
 
 enum class RopePairing : uint8_t {
-  kInterleaved,  // elements 2i and 2i + 1 turn together (llama weights in GGUF)
+  kInterleaved,  // rotates elements 2i and 2i + 1 together (llama weights in GGUF)
   kHalves,       // elements i and i + head_dim / 2 (Hugging Face; qwen in GGUF)
 };
 
@@ -42,13 +42,13 @@ struct AppendItem {
   const float* k = nullptr;  // [n_rows, n_kv_heads, head_dim]
   const float* v = nullptr;
   int64_t n_rows = 0;
-  int64_t first_position = 0;  // rows are written at first_position, + 1, ...
-  KvView kv;                   // length already covers them
+  int64_t first_position = 0;  // rows are written from this position on
+  KvView kv;                   // length already includes them
 };
 
 enum class AttendKind : uint8_t {
-  kStep,   // decoded tokens, 1 to kMaxStepQueries: the bits of one at a time, each row loaded once
-  kChunk,  // rows of a prompt, any number: the bits of the row in a chunk of any size
+  kStep,   // decoded tokens, 1 to kMaxStepQueries: same bits as one by one, each row loaded once
+  kChunk,  // rows of a prompt, any number: same bits as in a chunk of any size
 };
 inline constexpr int32_t kMaxStepQueries = 16;
 
@@ -95,21 +95,21 @@ struct ScorePagesItem {
   int32_t head_dim = 0;
   int64_t n_pages = 0;
   float* scores = nullptr;   // [n_heads, n_pages]
-  RowsRead* rows = nullptr;  // two K rows a page
+  RowsRead* rows = nullptr;  // two K rows per page
 };
 
 // Sums of K and of V over blocks of rows, for attend_rest. A block is cleared when its first
-// position is reached. Where first_row is inside one, its rows before first_row are in sums.open,
+// position is reached. If first_row is inside a block, that block's earlier rows are in sums.open,
 // and no later block is reached.
 struct BlockSumsItem {
   KvView kv;
-  int64_t first_row = 0;  // rows before it are in the sums already
+  int64_t first_row = 0;  // rows before it are already in the sums
   int64_t end_row = 0;    // rows from there on do not count (yet)
-  int64_t skip_rows = 0;  // first rows that never count
+  int64_t skip_rows = 0;  // first rows, which never count
   SummaryView sums;       // of ceil(end_row / block_rows) blocks, [2 (K, V), n_kv_heads, head_dim]
 };
 
-// Adds every block to the attention of one query over other rows: the mean of its K and V stands
+// Adds every block to the attention of one query over other rows: the mean of its K and V stands in
 // for a row that counts as often as the block has rows.
 struct AttendRestItem {
   const float* q = nullptr;            // [n_heads, head_dim]
@@ -121,7 +121,7 @@ struct AttendRestItem {
   int32_t head_dim = 0;
   int64_t end_row = 0;
   int64_t skip_rows = 0;
-  RowsRead* rows = nullptr;  // null, or added to: a K row and a V row a block
+  RowsRead* rows = nullptr;  // null, or added to: a K row and a V row per block
 };
 
 // Rows of a block that count.
@@ -133,13 +133,13 @@ inline int64_t rows_in_block(int64_t block, int32_t block_rows, int64_t skip_row
   return end > begin ? end - begin : 0;
 }
 
-// Pools scores over the heads that share a list, picks the `budget` best candidates of each list,
-// equal scores going to the earlier one, and writes them in ascending order. The first `sinks` and
-// the last max(recent, 1) candidates are always in and count in the budget. A candidate stands for
+// Pools scores over the heads that share a list, picks the `budget` best candidates of each list
+// (ties go to the earlier one) and writes them in ascending order. The first `sinks` and the last
+// max(recent, 1) candidates are always included and count toward the budget. A candidate stands for
 // candidate_rows consecutive positions (1, or a Quest page; the last one ends at n_rows).
 struct TopKItem {
   const float* scores = nullptr;       // [n_heads, n_candidates]
-  const float* log_sum_exp = nullptr;  // null, or [n_heads] of the scores, which saves finding it
+  const float* log_sum_exp = nullptr;  // null, or [n_heads] of the scores, which saves computing it
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int64_t n_candidates = 0;
@@ -149,13 +149,13 @@ struct TopKItem {
   int64_t sinks = 0;
   int64_t recent = 0;
   int32_t candidate_rows = 1;
-  int64_t n_rows = 0;              // positions in all
-  Selection* selection = nullptr;  // lists as `scope`, capacity >= budget * candidate_rows
+  int64_t n_rows = 0;              // positions in total
+  Selection* selection = nullptr;  // lists as in `scope`, capacity >= budget * candidate_rows
 };
 
-// The largest shapes the operations will be asked for.
+// The largest shapes the operations will be called with.
 struct BackendLimits {
-  int64_t max_rows = 1;       // rows of x in matmul and friends, queries of all items of a call
+  int64_t max_rows = 1;       // rows of x in matmul and the like, queries of all items of a call
   int64_t max_features = 0;   // widest input of matmul
   int64_t max_context = 0;    // longest KvView
   int32_t max_sequences = 1;  // items in a call
@@ -164,7 +164,7 @@ struct BackendLimits {
   int32_t head_dim = 64;
 };
 
-// What a step consists of: a back end may repeat what it did for the like.
+// What a step consists of: a back end may replay what it did for an equal shape.
 struct StepShape {
   int64_t n_rows = 0;
   int32_t n_sequences = 0;
@@ -180,14 +180,14 @@ class Backend {
   virtual Memory& memory() { return host_memory(); }
   Buffer allocate(size_t bytes) { return Buffer(bytes, memory()); }
   virtual void reserve(const BackendLimits& limits) = 0;
-  // Of the weights that matmul takes; embed takes rows.
+  // Of the weights matmul takes; embed takes rows.
   virtual WeightLayout weight_layout() const = 0;
-  // Brings a matrix, of either layout in the host's memory, to `to`, which is in memory(): the
-  // stored_bytes() that it has in weight_layout().
+  // Copies a matrix, in either layout in the host's memory, to `to`, which is in memory(): the
+  // stored_bytes() it has in weight_layout().
   virtual void prepare(const Weight& weight, std::byte* to) = 0;
 
-  // The operations from begin_step() to fetch() are one step, and may run as late as in fetch(),
-  // which has the first `bytes` of the results on the host when it returns.
+  // The operations from begin_step() to fetch() are one step and may run as late as in fetch(),
+  // which returns with the first `bytes` of the results on the host.
   virtual void begin_step(const StepShape& /*shape*/) {}
   virtual void fetch(const MirroredBuffer& results, size_t bytes) { results.pull(bytes); }
 

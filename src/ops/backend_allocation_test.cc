@@ -42,7 +42,7 @@ TEST_P(AllocationTest, CountsAllocations) {
 }
 
 TEST_P(AllocationTest, DenseOperations) {
-  constexpr int64_t kWidth = 512;  // of the 576 that are reserved
+  constexpr int64_t kWidth = 512;  // of the reserved 576
   const Floats values = random_normal(96 * kWidth, 3);
   Floats product(kRows * 96);
   for (DType type : {

@@ -18,8 +18,8 @@ void round_row(DType type, std::vector<float>& row) {
   }
 }
 
-// Random values, and among them those that are hard to round. In a block of q8_0 a multiple of half
-// its scale is.
+// Random values, including ones that are hard to round. In a block of q8_0: multiples of half its
+// scale.
 Floats hard_values(DType type, size_t n, uint32_t seed) {
   Floats values = random_normal(n, seed);
   if (type == DType::kQ8_0) {

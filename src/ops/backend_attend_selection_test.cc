@@ -219,7 +219,7 @@ TEST_P(AttendSelectionTest, EverySelectedRowMatters) {
   }
 }
 
-// Attention over a set of rows is made of attention over its parts, weighed by their sums of exp.
+// Attention over a set of rows combines attention over its parts, weighted by their sums of exp.
 TEST_P(AttendSelectionTest, PartsMergeByLogSumExp) {
   constexpr int64_t kLength = 600;
   for (const HeadShape& shape : attention_shapes()) {
@@ -248,7 +248,7 @@ TEST_P(AttendSelectionTest, PartsMergeByLogSumExp) {
   }
 }
 
-// Items of every role and length in one call: each as if alone, on any number of threads.
+// Items of every role and length in one call: each as if alone, with any number of threads.
 TEST_P(AttendSelectionTest, RolesMixInOneCall) {
   constexpr int64_t kLengths[] = {1, 17, 90, 513, 2000};
   for (const HeadShape& shape : attention_shapes()) {

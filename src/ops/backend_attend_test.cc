@@ -10,7 +10,7 @@ using enum AttendKind;
 constexpr double kTolerance = 5e-5;
 constexpr int64_t kLengths[] = {1, 15, 16, 17, 64, 511, 513, 2000};
 
-// One item of a call with all it may return, and memory for that.
+// One item of a call with everything it may return, and memory for that.
 struct Query {
   const TestCache* cache;
   AttendKind kind;
@@ -32,7 +32,7 @@ struct Query {
     }
   }
 
-  // Queries [begin, begin + n) of it as an item of their own.
+  // Queries [begin, begin + n) as an item of their own.
   Query part(int32_t begin, int32_t n) const {
     Query result(*cache, kind, first_position + begin, n, 0);
     const int64_t width = cache->shape().q_width();
@@ -66,7 +66,7 @@ void expect_same_bits(const Query& a, const Query& b) {
   EXPECT_SAME_BITS(a.log_sum_exp, b.log_sum_exp);
 }
 
-// That queries [begin, ...) of `whole` are those of `part`.
+// Expects queries [begin, ...) of `whole` to equal those of `part`.
 void expect_part(const Query& whole, int32_t begin, const Query& part) {
   const HeadShape& shape = whole.cache->shape();
   const auto out = std::span(whole.out).subspan(static_cast<size_t>(begin * shape.q_width()));
@@ -211,7 +211,7 @@ TEST_P(AttendTest, AStepHasTheBitsOfItsQueriesOneByOne) {
   }
 }
 
-// Even if they hold no numbers.
+// Even if they hold NaN.
 TEST_P(AttendTest, RowsOfAStepAreNothingToEarlierQueries) {
   for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 560, 1, kMaxStepQueries));
@@ -286,7 +286,7 @@ TEST_P(AttendTest, WhatItReturnsBesidesDoesNotChangeTheOutput) {
   }
 }
 
-// Scores of 10,000 and -10,000: exp of either is no float.
+// Scores of 10,000 and -10,000: exp of either is outside the range of float.
 TEST_P(AttendTest, StaysFiniteForExtremeScores) {
   for (const HeadShape& shape : attention_shapes()) {
     constexpr int64_t kLength = 700, kPeak = 333;

@@ -15,15 +15,15 @@ constexpr DType kAllTypes[] = {
 
 bool is_quantized(DType type) { return dtype_info(type).block_size > 1; }
 
-// A back end may round activations to 8 bits, block by block, for weights that are integers.
+// A back end may round activations to 8 bits, block by block, for integer weights.
 double tolerance(DType type) {
   return is_quantized(type) ? 0.012 : type == DType::kF32 ? 1e-5 : 1e-4;
 }
 
-// A whole number of blocks; odd ones where the type allows.
+// A whole number of blocks, an odd one if the type allows.
 int64_t columns(DType type) { return dtype_info(type).block_size == 256 ? 768 : 288; }
 
-// A weight and its bytes, exactly as many as it has, at an address no wider type would like.
+// A weight and its bytes, in a buffer of exact size, at an address misaligned for any wider type.
 class TestWeight {
  public:
   TestWeight(DType type, int64_t rows, int64_t cols, uint32_t seed) {
@@ -86,7 +86,7 @@ Floats rows_of(const Floats& x, int64_t width, int64_t first, int64_t count) {
   return {x.begin() + first * width, x.begin() + (first + count) * width};
 }
 
-// Root mean square of the error, as a share of what random signs would make of the products.
+// Root mean square of the error, relative to what random signs would make of the products.
 double rms_error(const Floats& actual, const std::vector<double>& expected, const Floats& x,
                  const TestWeight& weight) {
   double errors = 0.0, scale = 0.0;
@@ -139,7 +139,7 @@ TEST_P(MatmulTest, TakesAnyNumberOfBlocksInARow) {
   }
 }
 
-// Inputs with a single one in them pick a column, so a wrong order of elements shows.
+// Inputs with a single one pick a column, so a wrong order of elements shows.
 TEST_P(MatmulTest, PicksColumns) {
   for (DType type : kAllTypes) {
     const TestWeight weight(type, 5, columns(type), 5);

@@ -46,7 +46,7 @@ std::vector<double> naive_norm(const Floats& x, const Floats& gain, float epsilo
   return out;
 }
 
-// Widths of heads as well as of models: qwen3 norms each head of q and k.
+// Widths of heads as well as models: qwen3 norms each head of q and k.
 TEST_P(PointwiseTest, RmsNormEqualsTheDefinition) {
   constexpr size_t kRows = 19;
   for (size_t width : {1, 3, 8, 17, 64, 80, 576, 1001, 2048}) {
@@ -156,7 +156,7 @@ TEST_P(PointwiseTest, SwigluEqualsTheDefinition) {
   }
 }
 
-// An element's bits do not depend on where in the array it stands.
+// An element's bits do not depend on its place in the array.
 TEST_P(PointwiseTest, SwigluTreatsEveryElementAlike) {
   constexpr size_t kCount = 77;
   const Floats up(kCount, 0.3f);

@@ -10,7 +10,7 @@ constexpr double kTolerance = 5e-5;
 class RestTest : public BackendTest {};
 TIDAL_FOR_EVERY_BACKEND(RestTest);
 
-// Added in the order of positions, as the interface promises the same bits for any split.
+// Added in order of position, since the interface promises the same bits for any split.
 Floats naive_sums(const TestCache& cache, int64_t end_row, int64_t skip_rows, int32_t block_rows) {
   const HeadShape& shape = cache.shape();
   const auto width = static_cast<size_t>(shape.kv_width());
@@ -53,7 +53,7 @@ TEST_P(RestTest, SumsGrowRowByRowToTheSameBits) {
   const auto backend = make(limits_for(shape, 200));
   for (int32_t block_rows : {5, 16, 40}) {
     TestSummaries sums(cache, block_rows);
-    // A block is ended before the next one begins.
+    // A block is finished before the next one begins.
     for (int64_t done = 0, end = 0; done < 200; done = end) {
       end = std::min({done + 1 + done % 3, (done / block_rows + 1) * block_rows, int64_t{200}});
       const BlockSumsItem item{cache.view(), done, end, 3, sums.view(end)};
@@ -131,7 +131,7 @@ TEST_P(RestTest, BlocksOfOneRowMakeFullAttention) {
   }
 }
 
-// By hand: one head, blocks of 4; the mean of a block counts as often as it has rows.
+// By hand: one head, blocks of 4; the mean of a block counts once per row.
 TEST_P(RestTest, AMeanCountsAsOftenAsItsBlockHasRows) {
   const HeadShape shape{1, 1, 8, DType::kF32, DType::kF32};
   TestCache cache(shape, 8, 6);

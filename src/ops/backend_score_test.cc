@@ -91,7 +91,7 @@ TEST_P(ScoreTest, AnItemHasTheBitsItHasAloneForAnyNumberOfThreads) {
   }
 }
 
-// A row's score does not depend on where it stands or how many others there are.
+// A row's score does not depend on its position or on how many others there are.
 TEST_P(ScoreTest, ScoresOfAPrefixAreAPrefixOfTheScores) {
   for (const HeadShape& shape : attention_shapes()) {
     const TestCache cache(shape, 600, 3);
@@ -178,7 +178,7 @@ TEST_P(PageTest, BoundsGrowRowByRow) {
   }
 }
 
-// After rows were rewritten: their pages anew, those before them as they were.
+// After rows were rewritten: their pages are recomputed, those before unchanged.
 TEST_P(PageTest, BoundsFollowRewrittenRows) {
   for (const HeadShape& shape : attention_shapes()) {
     const auto backend = make(limits_for(shape, 100));
@@ -186,7 +186,7 @@ TEST_P(PageTest, BoundsFollowRewrittenRows) {
     TestSummaries summaries(cache, 16);
     const SummaryView view = summaries.fill(naive_bounds(cache, 16), 100);
     const auto page = static_cast<size_t>(2 * shape.kv_width());
-    view.block(0)[0] = 123.0f;  // not to be touched
+    view.block(0)[0] = 123.0f;  // must not be touched
     for (int64_t p = 37; p < 100; ++p) cache.set_k(p, 0, 0.25f);
     const PageBoundsItem item{cache.view(), 37, view};
     backend->update_page_bounds({&item, 1});

@@ -1,6 +1,6 @@
 // What the tests of every back end share: the fixture that runs a test on each of them, random
 // inputs and comparisons. Vectors are exactly as long as an operation needs, so AddressSanitizer
-// sees any access beyond. attention_test_util.h adds caches and selections.
+// detects any access beyond. attention_test_util.h adds caches and selections.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ using Floats = std::vector<float, AlignedAllocator<float>>;
 
 class BackendTest : public testing::TestWithParam<std::string> {
  protected:
-  // One thread is the fastest for many small calls; some tests ask for more.
+  // One thread is fastest for many small calls; some tests ask for more.
   static std::unique_ptr<Backend> make(const BackendLimits& limits, int n_threads = 1) {
     std::unique_ptr<Backend> backend = make_backend(GetParam(), n_threads);
     backend->reserve(limits);
@@ -63,7 +63,7 @@ inline Floats random_normal(size_t n, uint32_t seed, float deviation = 1.0f) {
   return values;
 }
 
-// A weight in rows in the other order, in bytes of its own, exactly as many as it has.
+// A weight in rows converted to the other layout, in a buffer of exact size.
 inline Weight in_panels(const Weight& rows, std::vector<std::byte>* bytes) {
   Weight panels = rows;
   panels.layout = WeightLayout::kPanels;
@@ -85,7 +85,7 @@ inline int64_t first_difference(std::span<const float> a, std::span<const float>
 #define EXPECT_SAME_BITS(a, b) EXPECT_EQ(::tidal::test::first_difference(a, b), -1)
 #define ASSERT_SAME_BITS(a, b) ASSERT_EQ(::tidal::test::first_difference(a, b), -1)
 
-// The largest |actual - expected|, as a share of the root mean square of what is expected.
+// The largest |actual - expected|, relative to the root mean square of the expected values.
 inline double relative_error(std::span<const float> actual, std::span<const double> expected) {
   double largest = 0.0, squares = 0.0;
   for (size_t i = 0; i < expected.size(); ++i) {

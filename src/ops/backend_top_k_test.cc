@@ -16,7 +16,7 @@ struct Heads {
 };
 constexpr Heads kHeads[] = {{1, 1}, {4, 4}, {9, 3}, {8, 2}, {8, 1}, {32, 8}};
 
-// A TopKItem with its memory and what it should give.
+// A TopKItem with its memory and the expected result.
 struct Pick {
   Floats scores;  // [n_heads, n_candidates]
   TopKItem item;
@@ -62,7 +62,7 @@ bool is_forced(const TopKItem& item, int64_t candidate) {
          candidate >= item.n_candidates - std::max<int64_t>(item.recent, 1);
 }
 
-// Scores of a list's heads as one per candidate.
+// Pools the scores of a list's heads into one per candidate.
 std::vector<double> pooled(const Pick& pick, int32_t list) {
   const TopKItem& item = pick.item;
   const auto n = static_cast<size_t>(item.n_candidates);
@@ -120,7 +120,7 @@ void expect_lists(const Pick& pick) {
   }
 }
 
-// As expect_lists, but candidates whose pooled probabilities differ by rounding may change places.
+// Like expect_lists, but candidates whose pooled probabilities differ by rounding may swap.
 void expect_nearly_lists(const Pick& pick) {
   const TopKItem& item = pick.item;
   for (int32_t list = 0; list < pick.selection.get().n_lists; ++list) {
@@ -149,7 +149,7 @@ Floats random_scores(Heads heads, int64_t n, uint32_t seed) {
   return random_normal(static_cast<size_t>(heads.n_heads * n), seed, 2.0f);
 }
 
-// A few values only, the same order in every head, so that ties are ties under either pooling.
+// Only a few values, in the same order in every head, so that ties are ties under either pooling.
 Floats tied_scores(Heads heads, int64_t n, int32_t n_values, uint32_t seed) {
   std::mt19937 generator(seed);
   Floats scores(static_cast<size_t>(heads.n_heads * n));
@@ -221,7 +221,7 @@ TEST_P(TopKTest, SinksRecentAndNewestAreAlwaysIn) {
           for (int64_t more : {0, 1, 30, 800}) {
             const int64_t budget = sinks + std::max(recent, 1) + more;
             Floats scores = random_scores(heads, n, 4);
-            for (size_t i = 0; i < scores.size(); ++i) {  // those to be forced score worst
+            for (size_t i = 0; i < scores.size(); ++i) {  // the forced ones score worst
               const auto c = static_cast<int64_t>(i) % n;
               if (c < sinks || c >= n - std::max(recent, 1)) scores[i] = -50.0f;
             }
@@ -258,7 +258,7 @@ TEST_P(TopKTest, CandidatesMayBePages) {
   }
 }
 
-// One head is sure of candidate 3; three lean to 7; one with large scores has hardly an opinion.
+// One head is sure of candidate 3; three lean to 7; one with large scores is nearly indifferent.
 TEST_P(TopKTest, SoftmaxPoolingSumsProbabilitiesRawTakesTheLargest) {
   constexpr int64_t kCount = 20;
   Floats scores(5 * kCount, 0.0f);

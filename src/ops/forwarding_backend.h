@@ -1,5 +1,5 @@
-// ForwardingBackend: a back end that hands every operation to another, for what changes, watches or
-// counts a few of them and leaves the rest alone. The inner back end must outlive it.
+// ForwardingBackend: a back end that forwards every operation to another, as a base for those that
+// change, watch or count a few operations. The inner back end must outlive it.
 #pragma once
 
 #include "ops/backend.h"

@@ -1,7 +1,7 @@
 // One sequence's K and V in one layer: a view of paged rows.
 //
 // A page holds 16 consecutive positions as [kPageRows, n_kv_heads, head_dim], K and V in separate
-// pages, so the rows of all heads of one token lie side by side. In q8_0 the elements of a head are
+// pages, so the rows of all heads of one token are adjacent. In q8_0 the elements of a head are
 // head_dim / 32 blocks (tensor/formats/q8_0.h). The memory belongs to the page pool
 // (kv/page_pool.h); a view is valid until its sequence grows, shrinks or forks.
 #pragma once
@@ -15,7 +15,7 @@ namespace tidal {
 
 inline constexpr int kPageRows = 16;
 
-// Pages that hold this many rows.
+// Pages needed for this many rows.
 inline int64_t pages_of(int64_t rows) { return (rows + kPageRows - 1) / kPageRows; }
 
 // K or V of one layer.

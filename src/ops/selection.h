@@ -1,8 +1,8 @@
 // Selection: which rows of the cache a layer reads. The S of the paper's Algorithm 1.
 //
-// One ascending list of positions without repeats per query head, per KV head, or one for all
+// One ascending list of positions without repeats per query head, per KV head, or for all
 // (HeadScope). All lists of a selection have the same capacity; memory belongs to the sequence's
-// AttentionState. The newest token is always in it.
+// AttentionState. The newest token is always included.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace tidal {
 
 enum class HeadScope : uint8_t { kQueryHead, kKvHead, kAll };
 
-// How the scores of the heads that share a list become one score per position.
+// How the scores of heads that share a list become one score per position.
 enum class Pooling : uint8_t {
   kRaw,      // the largest q·k
   kSoftmax,  // the sum of the heads' attention probabilities
@@ -40,8 +40,8 @@ struct Selection {
   }
 };
 
-// Rows of one KV head's K and V that were really read: a kernel adds to it where it walks the rows.
-// A row shared by several query heads of a KV head is loaded, and counted, once.
+// Rows of one KV head's K and V that were really read, counted by the kernel that reads them. A row
+// shared by several query heads of a KV head is loaded, and counted, once.
 struct RowsRead {
   int64_t k = 0;
   int64_t v = 0;

@@ -58,7 +58,7 @@ inline std::vector<int32_t> first_rows(int64_t n) {  // 0 .. n - 1
   return rows;
 }
 
-// `count` of `n` positions, ascending, the last one among them.
+// `count` of `n` positions, ascending, including the last.
 inline std::vector<int32_t> random_list(int64_t n, int64_t count, uint32_t seed) {
   std::vector<int32_t> rows = first_rows(n - 1);
   std::shuffle(rows.begin(), rows.end(), std::mt19937(seed));

@@ -1,8 +1,8 @@
-// For tests: a back end that takes operands from the host's memory, whatever the inner one's is.
+// For tests: a back end that accepts operands in the host's memory, whatever the inner one's is.
 //
-// Every call copies its operands in, and what was written out again, so the suites of the
-// operations write and read plain vectors. Blocks keep their addresses modulo 64, and what overlaps
-// on the host does so there.
+// Every call copies its operands in and its results out, so the operations' test suites read and
+// write plain vectors. Blocks keep their addresses modulo 64, and what overlaps on the host also
+// overlaps there.
 #pragma once
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class Staging {
         return reinterpret_cast<T*>(block.place() + (byte - block.begin));
       }
     }
-    return host;  // of no elements
+    return host;  // zero elements
   }
   void copy_out() const {
     for (const Block& block : blocks_) {

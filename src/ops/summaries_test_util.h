@@ -1,11 +1,11 @@
-// For tests: summaries of a cache's blocks in scattered slots, NaN at first.
+// For tests: summaries of a cache's blocks in scattered slots, initially NaN.
 #pragma once
 
 #include "ops/attention_test_util.h"
 
 namespace tidal::test {
 
-// What is compared is how the interface numbers them: [blocks, 2, n_kv_heads, head_dim].
+// Compared in the interface's numbering: [blocks, 2, n_kv_heads, head_dim].
 class TestSummaries {
  public:
   TestSummaries(const TestCache& cache, int32_t block_rows, uint32_t seed = 1)
@@ -18,7 +18,7 @@ class TestSummaries {
     std::iota(slots_.begin(), slots_.end(), 0);
     std::shuffle(slots_.begin(), slots_.end(), std::mt19937(seed));
   }
-  // Of rows before end_row.
+  // Covers the rows before end_row.
   SummaryView view(int64_t end_row) {
     return {.base = memory_.data(),
             .slot_floats = per_slot_ * width_ + kGap,

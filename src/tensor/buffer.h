@@ -1,8 +1,8 @@
-// Owned, zeroed memory of one place, aligned to 64 bytes. Movable; throws Error(kExhausted) when
-// there is none.
+// Owned, zeroed memory of one place, aligned to 64 bytes. Movable; throws Error(kExhausted) if none
+// is available.
 //
-// A Buffer says where its bytes are; whether the host may read them there is its memory()'s
-// business (tensor/memory.h). A MirroredBuffer is for what the host and a back end both look at.
+// A Buffer knows where its bytes are; whether the host may read them there depends on its memory()
+// (tensor/memory.h). A MirroredBuffer is for data that the host and a back end both access.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Buffer {
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
-  // Another one with the same contents, in the same memory.
+  // A copy of the contents, in the same memory.
   Buffer clone() const;
 
   size_t size() const { return size_; }
@@ -41,7 +41,7 @@ class Buffer {
   size_t size_ = 0;
 };
 
-// A Buffer with the host's view of it: the same bytes where the host may look, else a copy that
+// A Buffer with the host's view of it: the same bytes if the host may access them, else a copy that
 // push() and pull() bring up to date.
 class MirroredBuffer {
  public:
@@ -66,7 +66,7 @@ class MirroredBuffer {
   bool aliased() const { return device_.memory().host_addressable(); }
 
   Buffer device_;
-  Buffer host_;  // empty where the host sees device_
+  Buffer host_;  // empty if the host can access device_
 };
 
 }  // namespace tidal

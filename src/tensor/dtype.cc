@@ -27,12 +27,12 @@ constexpr DTypeInfo kInfos[] = {
 
 int64_t block_count(DType type, int64_t n) {
   const DTypeInfo& info = dtype_info(type);
-  TIDAL_CHECK(n >= 0 && n % info.block_size == 0, "{} elements are no whole blocks of {}", n,
+  TIDAL_CHECK(n >= 0 && n % info.block_size == 0, "{} elements are not whole blocks of {}", n,
               info.name);
   return n / info.block_size;
 }
 
-// Blocks are copied in and out because a file promises no alignment.
+// Blocks are copied in and out because files guarantee no alignment.
 template <typename Block, int kBlockSize>
 void decode_blocks(const std::byte* src, float* dst, int64_t n_blocks) {
   for (int64_t b = 0; b < n_blocks; ++b) {

@@ -1,7 +1,7 @@
 // Element types of tensors, as GGUF defines them (ggml type numbers, block sizes and layouts).
 //
 // A quantized type stores blocks of block_size elements in block_bytes bytes along the innermost
-// dimension. formats.def is the one list; a format's layout and scalar decode live in formats/.
+// dimension. formats.def is the single list; a format's layout and scalar decoder live in formats/.
 #pragma once
 
 #include <cstddef>
@@ -38,11 +38,11 @@ inline size_t dtype_row_bytes(DType type, int64_t n) {
 }
 
 // Decodes n elements (a multiple of the block size) to float, bit-exact with `dequantize` of the
-// Python package gguf. src needs no alignment.
+// Python package gguf. src may be unaligned.
 void decode_row(DType type, const std::byte* src, float* dst, int64_t n);
 
-// The opposite: bit-exact with gguf's `quantize` for F32 to Q8_0; Q4_K, Q5_K and Q6_K, for which
-// gguf has none, are rounded to nearest scales without a search (formats/k_scales.h).
+// The inverse: bit-exact with gguf's `quantize` for F32 to Q8_0; Q4_K, Q5_K and Q6_K, which gguf
+// cannot quantize, are rounded to the nearest scales without a search (formats/k_scales.h).
 void encode_row(DType type, const float* src, std::byte* dst, int64_t n);
 
 }  // namespace tidal

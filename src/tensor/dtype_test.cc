@@ -19,7 +19,7 @@
 namespace tidal::test {
 namespace {
 
-// tests/data/formats/NAME.bin, as tests/fixtures/make_format_fixtures.py describes it.
+// tests/data/formats/NAME.bin, described in tests/fixtures/make_format_fixtures.py.
 class Fixture {
  public:
   explicit Fixture(DType type) {
@@ -68,7 +68,7 @@ class FormatTest : public testing::TestWithParam<DType> {};
 TEST_P(FormatTest, DecodesToTheBitLikeThePythonPackage) {
   const Fixture fixture(GetParam());
   ASSERT_GT(fixture.decode_count, 0);
-  // From an odd address: a file promises no alignment.
+  // From an odd address: files guarantee no alignment.
   const std::string shifted = "x" + fixture.decode_blocks;
   std::vector<float> out(fixture.decode_count);
   decode_row(GetParam(), bytes_of(shifted) + 1, out.data(), fixture.decode_count);
@@ -93,7 +93,7 @@ TEST_P(FormatTest, EncodesToTheBitLikeThePythonPackage) {
   }
 }
 
-// The error of one rounding to the step of each format, for values of one scale.
+// The error of one rounding relative to the step of each format, for values of one scale.
 double tolerance(DType type) {
   switch (type) {
     case DType::kF32:
@@ -131,7 +131,7 @@ TEST_P(FormatTest, EncodedValuesComeBackWithinOneStep) {
   for (int i = 0; i < kCount; ++i) ASSERT_NEAR(out[i], in[i], tolerance(GetParam())) << i;
 }
 
-// A value that no block can hold spoils its own block at most, and the same one every time.
+// A value no block can hold spoils at most its own block, and the same one every time.
 TEST_P(FormatTest, EncodesAnyInputToFiniteIndices) {
   const int n = 512;
   const int block_size = static_cast<int>(dtype_info(GetParam()).block_size);
@@ -187,8 +187,8 @@ TEST(DTypeTest, KnowsWhatItDoesNotKnow) {
 TEST(DTypeDeathTest, RefusesPartsOfABlock) {
   std::vector<std::byte> blocks(64);
   std::vector<float> out(64);
-  EXPECT_DEATH(decode_row(DType::kQ4_0, blocks.data(), out.data(), 31), "no whole blocks of Q4_0");
-  EXPECT_DEATH(encode_row(DType::kQ4_0, out.data(), blocks.data(), 33), "no whole blocks of Q4_0");
+  EXPECT_DEATH(decode_row(DType::kQ4_0, blocks.data(), out.data(), 31), "not whole blocks of Q4_0");
+  EXPECT_DEATH(encode_row(DType::kQ4_0, out.data(), blocks.data(), 33), "not whole blocks of Q4_0");
 }
 
 TEST(KScalesTest, PackingIsTheInverseOfUnpacking) {
@@ -201,8 +201,7 @@ TEST(KScalesTest, PackingIsTheInverseOfUnpacking) {
   }
 }
 
-// A block whose values are the format's levels is kept as it is, and values move to the nearest
-// one.
+// A block whose values are the format's levels is preserved, and values move to the nearest level.
 TEST(Iq4NlTest, RoundsToTheNearestLevel) {
   std::vector<float> levels(32), moved(32), out(32);
   for (int i = 0; i < 32; ++i) {
@@ -219,7 +218,7 @@ TEST(Iq4NlTest, RoundsToTheNearestLevel) {
   }
 }
 
-// A block whose values lie on the format's grid is kept as it is.
+// A block whose values lie on the format's grid is preserved.
 TEST(KScalesTest, ExactValuesStayExact) {
   std::vector<float> in(256), out(256);
   for (int i = 0; i < 256; ++i) in[i] = static_cast<float>(i % 16) * 63.0f - 4 * 63.0f;

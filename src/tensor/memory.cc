@@ -21,7 +21,7 @@ class HostMemory final : public Memory {
       fail(ErrorCode::kExhausted, "cannot allocate {:.1f} MiB of memory",
            static_cast<double>(bytes) / (1 << 20));
     }
-    // Gathers of scattered rows miss the TLB far less with huge pages.
+    // Gathering scattered rows misses the TLB far less with huge pages.
     if (bytes >= (size_t{4} << 20)) ::madvise(memory, bytes, MADV_HUGEPAGE);
     return static_cast<std::byte*>(memory);
   }

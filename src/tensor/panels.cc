@@ -9,8 +9,8 @@
 namespace tidal {
 namespace {
 
-// Copies n fields of kBytes from a row, where they follow each other, to the row's lane of a panel,
-// where every kPanelRows-th place is its own.
+// Copies n fields of kBytes from a row, where they are contiguous, to the row's lane of a panel,
+// where they are kPanelRows places apart.
 template <size_t kBytes, size_t kCount>
 void spread(const std::byte* row, std::byte* lane) {
   for (size_t i = 0; i < kCount; ++i) {

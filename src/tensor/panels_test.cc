@@ -55,7 +55,7 @@ struct Rows {
   std::vector<std::byte> bytes;
   Weight weight;
 
-  // At an address that is a multiple of nothing.
+  // At an unaligned address.
   Rows(DType type, int64_t rows, int64_t cols) : weight{type, rows, cols, nullptr} {
     bytes.resize(weight.bytes() + 1);
     std::mt19937 random(static_cast<uint32_t>(rows + cols));

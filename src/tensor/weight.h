@@ -1,5 +1,5 @@
-// A weight matrix in the type its file stores it in: a view, the bytes belong to whoever loaded
-// them (a mapped file) or ordered them anew (tensor/panels.h), and must outlive it.
+// A weight matrix in its file's type: a view; the bytes belong to whoever loaded them (a mapped
+// file) or reordered them (tensor/panels.h), and must outlive it.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace tidal {
 
 enum class WeightLayout : uint8_t {
   kRows,    // row after row, as in files
-  kPanels,  // sixteen rows side by side: tensor/panels.h
+  kPanels,  // sixteen rows interleaved: tensor/panels.h
 };
 
 inline constexpr int kPanelRows = 16;
@@ -27,7 +27,7 @@ struct Weight {
   int64_t n_panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
   size_t row_bytes() const { return dtype_row_bytes(dtype, cols); }
   size_t bytes() const { return static_cast<size_t>(rows) * row_bytes(); }
-  // What it takes in memory: the last panel is full.
+  // The memory it takes, including the padding of the last panel.
   size_t stored_bytes() const {
     const int64_t stored = layout == WeightLayout::kPanels ? n_panels() * kPanelRows : rows;
     return static_cast<size_t>(stored) * row_bytes();

@@ -21,7 +21,7 @@ HWY_INLINE V fast_exp(D d, V x) {
   const hn::RebindToSigned<D> di;
   const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
   V f = hn::MulSub(x, hn::Set(d, 1.44269504f), n);
-  f = hn::MulAdd(x, hn::Set(d, 1.925963e-8f), f);  // the rest of log2 e
+  f = hn::MulAdd(x, hn::Set(d, 1.925963e-8f), f);  // the low part of log2 e
   V p = hn::Set(d, 0.0013276472f);
   p = hn::MulAdd(p, f, hn::Set(d, 0.009675542f));
   p = hn::MulAdd(p, f, hn::Set(d, 0.05550713f));

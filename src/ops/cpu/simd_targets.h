@@ -1,7 +1,7 @@
 // Include before hwy/foreach_target.h: the instruction sets the kernels are compiled for.
 //
 // x86-64 gets AVX2 and AVX-512 (F, BW, DQ, VL), other processors Highway's baseline (NEON on
-// AArch64). What AVX-512 gained later (VNNI, BF16) is a second instantiation of the kernels that
+// AArch64). Later AVX-512 extensions (VNNI, BF16) are a second instantiation of the kernels that
 // profit, see ops/cpu/target.h. AVX2 is the static target so that no scalar variant is compiled.
 #pragma once
 

@@ -20,7 +20,7 @@ Target forced_target() {
     if (target_name(target) == text) return target;
   }
   fail(ErrorCode::kInvalidArgument,
-       "TIDAL_FORCE_TARGET is '{}', give avx2, avx512, avx512_vnni or avx512_bf16", text);
+       "TIDAL_FORCE_TARGET is '{}'; give avx2, avx512, avx512_vnni or avx512_bf16", text);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ Target choose_target() {
   const std::vector<Target> available = available_targets();
   if (available.empty()) {
     fail_option("backend", ErrorCode::kUnsupported,
-                "the cpu back end needs a processor with AVX2, set `backend` to reference");
+                "the cpu back end needs a processor with AVX2; set `backend` to reference");
   }
   Target chosen = available.front();
   for (const Target target : available) {
@@ -74,8 +74,8 @@ Target choose_target() {
   }
 #if HWY_ARCH_X86
   hwy::DisableTargets(chosen < Target::kAvx512 ? HWY_AVX3 : 0);
-  // Here, on one thread: left to the first kernels, one worker could see the choice half made by
-  // another, without what is disabled.
+  // Done here, on one thread: if left to the first kernels, one worker could see another's
+  // half-made choice, before targets are disabled.
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 #endif
   return chosen;

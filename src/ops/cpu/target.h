@@ -1,9 +1,9 @@
 // Which instruction set the CPU back end's kernels use, chosen at run time.
 //
-// Values are ordered: each of the x86 ones includes those before it. TIDAL_FORCE_TARGET (avx2,
-// avx512, avx512_vnni, avx512_bf16) caps the choice. Every integer dot product is exact and every
-// float is added in the same order on all of them, so matrix products give the same bits whichever
-// is chosen. For that reason they leave the BF16 dot product alone, which rounds x to 8 bits (on
+// Values are ordered: each x86 one includes those before it. TIDAL_FORCE_TARGET (avx2, avx512,
+// avx512_vnni, avx512_bf16) caps the choice. Every integer dot product is exact and floats are
+// added in the same order on all of them, so matrix products give the same bits whichever is
+// chosen. For this reason they do not use the BF16 dot product, which rounds x to 8 bits (on
 // SmolLM2-135M that alone moves log-probabilities by 0.02).
 #pragma once
 
@@ -26,9 +26,9 @@ std::string_view target_name(Target target);
 // What this processor can run, weakest first. Empty on an x86 processor without AVX2.
 std::vector<Target> available_targets();
 
-// The best available target within TIDAL_FORCE_TARGET. Kernels that Highway dispatches follow it
-// from here on, in the whole process. Throws Error(kInvalidArgument) for an unknown value of
-// TIDAL_FORCE_TARGET, Error(kUnsupported) when the processor has no usable target.
+// The best available target within TIDAL_FORCE_TARGET. From here on, kernels dispatched by Highway
+// follow it in the whole process. Throws Error(kInvalidArgument) for an unknown value of
+// TIDAL_FORCE_TARGET, Error(kUnsupported) if the processor has no usable target.
 Target choose_target();
 
 }  // namespace tidal::cpu

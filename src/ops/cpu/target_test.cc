@@ -13,7 +13,7 @@
 namespace tidal::cpu {
 namespace {
 
-// Sets TIDAL_FORCE_TARGET for one test and puts back what was there.
+// Sets TIDAL_FORCE_TARGET for one test and restores the old value.
 class ForcedTarget : public testing::Test {
  protected:
   ForcedTarget() {

@@ -1,4 +1,4 @@
-// Back ends by name: the one list of them, from which flags, messages and test suites are fed.
+// Back ends by name: the single list of them, which flags, messages and test suites use.
 #pragma once
 
 #include <memory>
@@ -12,16 +12,15 @@ namespace tidal {
 
 using MakeBackend = std::unique_ptr<Backend> (*)(int n_threads);
 
-// Adds one to this program's, before anybody asks, or takes the place of the one with that name:
-// how a program brings a back end of its own. Always true, to be called where a static variable is
-// made.
+// Adds a back end to this program, before anyone asks, or replaces the one with that name: how a
+// program brings its own. Always returns true, so that it can initialise a static variable.
 bool add_backend(std::string_view name, MakeBackend make);
 
-// Of all back ends in this program, the default one first.
+// All back ends in this program, the default first.
 std::vector<std::string> backend_names();
 
-// n_threads: of back ends that run on this machine's cores. Throws Error(kUnsupported) that names
-// what there is.
+// n_threads: for back ends that run on this machine's cores. Throws Error(kUnsupported) naming the
+// available ones.
 std::unique_ptr<Backend> make_backend(std::string_view name, int n_threads);
 
 }  // namespace tidal

@@ -10,7 +10,7 @@ namespace {
 constexpr uint8_t kLoadedK = 1;
 constexpr uint8_t kLoadedV = 2;
 
-// The rows one query head reads, in the order it adds them up.
+// The rows one query head reads, in summation order.
 struct RowSet {
   const int32_t* positions = nullptr;  // null: 0, 1, ...
   int64_t count = 0;

@@ -3,7 +3,7 @@
 
 namespace tidal::reference {
 
-// Eight sums, so that one addition need not wait for the one before.
+// Eight sums, so that an addition need not wait for the previous one.
 double dot(const float* a, const float* b, int64_t n) {
   constexpr int kSums = 8;
   double sums[kSums] = {};

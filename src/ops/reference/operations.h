@@ -1,6 +1,6 @@
 // The operations of the reference back end, one file per concern: linear.cc, pointwise.cc,
 // attention.cc, selection.cc, pages.cc, rest.cc. Meaning and shapes are those of ops/backend.h;
-// promises of the caller that are cheap to check abort through TIDAL_CHECK.
+// caller promises that are cheap to check abort through TIDAL_CHECK.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace tidal::reference {
 
-// Where the operations work. Vectors only ever grow, so that nothing allocates once reserve() has
-// seen the largest shapes.
+// Working memory. Vectors only ever grow, so that nothing allocates once reserve() has seen the
+// largest shapes.
 struct Workspace {
   std::vector<float> row;           // [in_features] or [head_dim]: a decoded weight or cache row
   std::vector<double> scores;       // [context]: of one query head, or pooled over heads

@@ -1,5 +1,5 @@
 // The scalar back end: every operation reads like its definition, in double precision where that is
-// cheap. The oracle of all other back ends; single-threaded, slow on purpose.
+// cheap. The test oracle for all other back ends; single-threaded, slow on purpose.
 #pragma once
 
 #include <memory>

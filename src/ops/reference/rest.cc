@@ -56,7 +56,7 @@ void attend_rest(const AttendRestItem& item, Workspace& workspace) {
     for (int64_t block = 0; block < n_blocks; ++block) {
       if (rows_in(block) > 0) top = std::max(top, score(block));
     }
-    // Of the rows attended already, whose weights relative to one another add up to 1.
+    // Of the rows already attended to, whose relative weights add up to 1.
     double total = std::exp(double{item.log_sum_exp[head]} - top);
     sum.assign(out, out + item.head_dim);
     for (double& x : sum) x *= total;

@@ -1,10 +1,10 @@
-// IQ4_NL: 32 elements in 18 bytes, x = scale * kIq4Levels[q], q in [0, 15]. The levels lie closer
-// to each other near zero, where most weights are.
+// IQ4_NL: 32 elements in 18 bytes, x = scale * kIq4Levels[q], q in [0, 15]. The levels are denser
+// near zero, where most weights are.
 //
 //   byte  0  scale, f16
 //   byte  2  16 bytes: the low nibble of byte i is q[i], the high nibble q[i + 16]
 //
-// The encoder rounds to nearest with no search: correct, but not the best a quantizer can do.
+// The encoder rounds to nearest without a search: correct, but not the best possible quantizer.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ inline void decode_block(const BlockIQ4_NL& block, float* out) {
   }
 }
 
-// The level next to x, the lower one of two equally near.
+// The level nearest to x, the lower of two equally near.
 inline int nearest_iq4_level(float x) {
   int q = 0;
   while (q < 15 && 2.0f * x > static_cast<float>(kIq4Levels[q] + kIq4Levels[q + 1])) ++q;

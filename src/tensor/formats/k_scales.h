@@ -5,8 +5,8 @@
 //   byte j + 4  (j < 4)  bits 0-5 min[j]       bits 6-7 the upper two bits of min[j + 4]
 //   byte j + 8  (j < 4)  bits 0-3 the lower four bits of scale[j + 4], bits 4-7 those of min[j + 4]
 //
-// The encoder picks scales by rounding to nearest, with no search: a correct encoding for random
-// weights and tests, not the best a quantizer can do.
+// The encoder picks scales by rounding to nearest, without a search: a correct encoding for random
+// weights and tests, not the best possible quantizer.
 #pragma once
 
 #include <algorithm>
@@ -65,7 +65,7 @@ inline KEncoding encode_k_groups(const float* in, int levels) {
   KEncoding out;
   out.scale = float_to_f16(*std::max_element(group_scale, group_scale + kKGroups) / 63.0f);
   out.min = float_to_f16(*std::max_element(group_min, group_min + kKGroups) / 63.0f);
-  // The values are rounded against the scales as stored, so that their error does not add up.
+  // The values are rounded relative to the stored scales, so that errors do not add up.
   const float scale = f16_to_float(out.scale);
   const float min = f16_to_float(out.min);
   for (int j = 0; j < kKGroups; ++j) {

@@ -8,7 +8,7 @@
 //   byte  192  16 signed bytes: group scales
 //   byte  208  scale, f16
 //
-// The encoder rounds to nearest with no search: correct, but not the best a quantizer can do.
+// The encoder rounds to nearest without a search: correct, but not the best possible quantizer.
 #pragma once
 
 #include <cmath>

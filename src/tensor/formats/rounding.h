@@ -23,7 +23,7 @@ inline Range range_of(const float* in, int n) {
   return range;
 }
 
-// The element of largest magnitude, with its sign; the first one where several are equal.
+// The element of largest magnitude, with its sign; the first of several equal ones.
 inline float signed_extreme(const float* in, int n) {
   float extreme = in[0];
   for (int i = 1; i < n; ++i) {

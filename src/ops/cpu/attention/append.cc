@@ -1,4 +1,4 @@
-// Writing K and V rows, float to the cache's type: bound by memory, and small beside the rest.
+// Writing K and V rows, from float to the cache's type: memory-bound, and small beside the rest.
 
 #include <algorithm>
 
@@ -30,7 +30,7 @@ void store_f16(const float* src, int64_t n, uint16_t* dst) {
   }
 }
 
-// Highway's own demotion cuts off; this rounds to nearest even and keeps NaN a NaN.
+// Highway's own demotion truncates; this rounds to nearest even and keeps NaN a NaN.
 void store_bf16(const float* src, int64_t n, uint16_t* dst) {
   const Tag d;
   const hn::RebindToUnsigned<Tag> du;
@@ -48,7 +48,7 @@ void store_bf16(const float* src, int64_t n, uint16_t* dst) {
   }
 }
 
-// As encode_block() does it; n is a multiple of 32.
+// Like encode_block(); n is a multiple of 32.
 void store_q8_0(const float* src, int64_t n, BlockQ8_0* dst) {
   const Tag d;
   const hn::RebindToSigned<Tag> di;
@@ -64,7 +64,7 @@ void store_q8_0(const float* src, int64_t n, BlockQ8_0* dst) {
     dst[b].scale = float_to_f16(scale);
     for (int i = 0; i < BlockQ8_0::kSize; i += kLanes) {
       const auto x = hn::Mul(hn::LoadU(d, src + i), inverse);
-      // Away from zero: what is just below a half must not reach it by this addition.
+      // Rounds away from zero: this addition must not push values just below a half up to it.
       const auto half = hn::CopySign(hn::Set(d, 0.49999997f), x);
       const auto limit = hn::Set(d, 127.0f);
       const auto rounded = hn::Max(hn::Neg(limit), hn::Min(limit, hn::Add(x, half)));

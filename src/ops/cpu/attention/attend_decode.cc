@@ -22,7 +22,7 @@ HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
-// Rows that the head does not read, and those beyond the first n, get a score of -infinity.
+// Rows the head does not read, and those beyond the first n, get a score of -infinity.
 HWY_INLINE void mask_scores(const ChunkTask& task, int32_t head, int n, float* scores) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   const Walk& walk = *task.walk;
@@ -59,7 +59,7 @@ HWY_INLINE void exponentials(float* scores, int n, float* maximum, float* total)
 }
 
 // Adds the rows of V, weighted by the exponentials. Returns the rows read. Rows that not all
-// queries see go to one query after the other: a weight of 0 would not leave every bit as it is.
+// queries see are added query by query: a weight of 0 would not preserve every bit.
 template <typename T, bool kMasked>
 HWY_INLINE int64_t sum_chunk(const ChunkTask& task, const Lookahead& lookahead) {
   const AttendItem& item = *task.item;
@@ -109,7 +109,7 @@ void attend_chunk(const ChunkTask& task, RowsRead* rows_read) {
     }
     std::fill_n(task.partial + int64_t{c} * head_dim, head_dim, 0.0f);
     const int n_seen = task.rows_seen(c % columns / group);
-    if (n_seen == 0) continue;  // a chunk that this query alone would not have
+    if (n_seen == 0) continue;  // a chunk this query alone would not have
     mask_scores(task, c, n_seen, scores);
     exponentials(scores, padded_rows(n_seen), maxima + c, totals + c);
   }
@@ -176,7 +176,7 @@ const DecodePlan& plan_of_task(const DecodeCall& call, int64_t task) {
 
 void reserve_decode(AttentionScratch& scratch, const BackendLimits& limits, int n_threads) {
   const int64_t n_items = limits.max_sequences;
-  // An item that begins a chunk may leave it almost empty.
+  // An item's last chunk may be almost empty.
   const int64_t n_chunks = chunk_count(scratch.wave_rows()) + n_items;
   const int64_t n_rows = scratch.wave_rows() * limits.n_kv_heads;
   const int64_t columns = limits.n_heads * std::min<int64_t>(kMaxStepQueries, limits.max_rows);
@@ -200,7 +200,7 @@ void attend_decode(ThreadPool& pool, AttentionScratch& scratch,
   std::byte* workers = scratch.get<std::byte>(Area::kWorker, pool.size() * worker_bytes);
   pool.run(call.n_tasks, [&](int64_t i, int worker) {
     const DecodePlan& plan = plan_of_task(call, i);
-    // Chunk after chunk for the same heads: a task begins where its worker's last one looked ahead.
+    // Chunk by chunk for the same heads: a task begins where its worker's last one prefetched.
     const int64_t chunk = (i - plan.first_task) % plan.n_chunks;
     const int32_t part = static_cast<int32_t>((i - plan.first_task) / plan.n_chunks);
     ChunkTask task{.item = plan.item, .q = plan.q(), .begin = chunk * kChunkRows};

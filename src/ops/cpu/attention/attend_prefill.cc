@@ -126,7 +126,7 @@ HWY_INLINE void soften_panel(float* scores, int n_keys, int n_vectors, int head_
   }
 }
 
-// Scores of keys that come after a column's query become -infinity.
+// Scores of keys after a column's query become -infinity.
 HWY_INLINE void mask_panel(const PrefillTile& tile, int32_t first_column, int64_t first_key,
                            int n_keys, float* scores) {
   for (int c = 0; c < kPrefillColumns; ++c) {
@@ -287,7 +287,7 @@ void write_results(const PrefillTile& tile, const float* state) {
 PrefillTile tile_of(const AttendItem& item, int64_t index) {
   const int32_t step = queries_per_tile(item.n_heads / item.kv.n_kv_heads);
   const int32_t n_tiles = (item.n_queries + step - 1) / step;
-  // The last tiles see the most keys: they go first, so that the threads end together.
+  // The last tiles see the most keys: they go first, so that the threads finish together.
   PrefillTile tile{
       .item = &item,
       .kv_head = static_cast<int32_t>(index % item.kv.n_kv_heads),
@@ -311,7 +311,7 @@ int64_t worker_floats_for(int32_t group, int32_t head_dim) {
 void reserve_prefill(AttentionScratch& scratch, const BackendLimits& limits, int n_threads) {
   const int32_t group = limits.n_heads / limits.n_kv_heads;
   scratch.get<float>(Area::kWorker, n_threads * worker_floats_for(group, limits.head_dim));
-  // Fewer tiles than wanted tasks: their states, and at most twice the wanted partial results.
+  // With fewer tiles than wanted tasks: their states, and at most twice as many partial results.
   scratch.get<float>(Area::kPartials, 3 * kTasksPerThread * n_threads * max_panels(group) *
                                           panel_floats(limits.head_dim));
 }
@@ -353,7 +353,8 @@ void attend_prefill(ThreadPool& pool, AttentionScratch& scratch, const AttendIte
     });
     return;
   }
-  // Few tiles: the threads share each tile's segments, some at a time to bound the memory.
+  // Few tiles: the threads share each tile's segments, a limited number at a time to bound the
+  // memory.
   const int64_t per_round = (wanted + n_tiles - 1) / n_tiles;
   float* states = scratch.get<float>(Area::kPartials, n_tiles * (per_round + 1) * state_floats);
   float* partials = states + n_tiles * state_floats;

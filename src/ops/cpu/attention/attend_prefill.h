@@ -1,9 +1,9 @@
-// Causal attention of a chunk of a prompt: bound by arithmetic. Measured on one Zen 5 core
-// (AVX-512): 512 queries from position 3,584 run at 150 to 178 GFLOP/s, from 0 at 140; AVX2 at 80.
+// Causal attention of a prompt chunk: compute-bound. Measured on one Zen 5 core (AVX-512): 512
+// queries from position 3,584 run at 150 to 178 GFLOP/s, from 0 at 140; AVX2 at 80.
 //
-// Never holds more than a tile of 64 keys by 64 columns of scores. Keys are walked in segments of
-// kSegmentKeys from position 0; a segment's partial results are merged into the running ones in
-// order of position, whether one thread walks all segments or several share them.
+// Never holds more than a tile of 64 keys by 64 columns of scores. Keys are processed in segments
+// of kSegmentKeys from position 0; a segment's partial results are merged into the running ones in
+// order of position, whether one thread processes all segments or several share them.
 #pragma once
 
 #include "base/parallel.h"

@@ -1,8 +1,8 @@
-// The attention operations of the CPU back end; their contracts are those of ops/backend.h.
+// The attention operations of the CPU back end; their contracts are in ops/backend.h.
 //
 // Work is cut by position into chunks of fixed size and parts are merged in position order, so a
-// result depends on its item alone. A row of K or V is loaded and converted once for all query
-// heads that share it. Kernels are chosen at run time for the processor (Highway).
+// result depends only on its item. A row of K or V is loaded and converted once for all query heads
+// that share it. Kernels are chosen for the processor at run time (Highway).
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// What the tests of all back ends cannot see: long walks that this one cuts up, and its memory.
+// What the tests of all back ends cannot see: long walks that only this one splits, and its memory.
 
 #include "ops/cpu/attention/attention_kernels.h"
 

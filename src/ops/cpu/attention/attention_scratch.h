@@ -1,8 +1,8 @@
 // Working memory of the attention kernels: a few named areas that grow to the largest call.
 //
 // reserve() sizes every area for the limits, so that no call within them allocates; a larger call
-// grows an area on the spot. Memory costs nothing until it is touched. A pointer from get() is
-// valid until the next get() of the same area. Not shared between concurrent calls.
+// grows an area on the spot. Memory costs nothing until touched. A pointer from get() is valid
+// until the next get() of the same area. Not shared between concurrent calls.
 #pragma once
 
 #include <array>
@@ -17,9 +17,9 @@ namespace tidal::cpu {
 enum class Area : uint8_t {
   kItems,       // the step items of a call
   kPlans,       // per item: how it is cut into tasks
-  kTasks,       // per task, where the plan alone does not tell
+  kTasks,       // per task, where the plan alone does not determine it
   kWalks,       // per item and KV head: the rows it reads
-  kQueries,     // of the items with several, side by side for each KV head
+  kQueries,     // of items with several, side by side for each KV head
   kUnion,       // rows read by the query heads of one KV head
   kMembers,     // which head reads which of them
   kWorker,      // per worker: one chunk's scores, or one prefill tile
@@ -43,7 +43,7 @@ class AttentionScratch {
 
   size_t bytes() const;  // held by all areas
 
-  // Items are worked through in waves of about this many cache rows, which bounds the areas.
+  // Items are processed in waves of about this many cache rows, which bounds the areas.
   int64_t wave_rows() const { return wave_rows_; }
 
  private:

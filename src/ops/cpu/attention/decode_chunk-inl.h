@@ -18,8 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
-// Addresses of rows [begin, end) of the task's walk, from its first KV head on. Rows beyond the
-// last repeat it, so that blocks of 16 are whole. Returns the end of the addresses.
+// Addresses of rows [begin, end) of the task's walk, from its first KV head on. The last row's
+// address is repeated to fill the last block of 16. Returns the end of the addresses.
 HWY_INLINE const std::byte** find_rows(const ChunkTask& task, const KvPlane& plane, int64_t begin,
                                        int64_t end, const std::byte** rows) {
   const KvView& kv = task.item->kv;
@@ -40,9 +40,8 @@ HWY_INLINE const std::byte** find_rows(const ChunkTask& task, const KvPlane& pla
   return rows + n_padded;
 }
 
-// Finds the task's rows and says which will be needed some way after those that are worked on:
-// K's, then V's if they are wanted, then the first K rows of the next chunk, which the same worker
-// is likely to do next.
+// Finds the task's rows and says which to prefetch, some way ahead of those in work: K's, then V's
+// if needed, then the first K rows of the next chunk, which the same worker is likely to do next.
 class Lookahead {
  public:
   Lookahead(const ChunkTask& task, bool with_values) : rows_(task.rows) {
@@ -56,7 +55,7 @@ class Lookahead {
     const std::byte** found = find_rows(task, kv.k, task.begin, end, task.rows);
     n_k_ = static_cast<int>(found - task.rows);
     if (with_values) {
-      // Work on one head touches all rows of a step before that on the next one begins.
+      // One head's work touches all rows of a step before the next head begins.
       distance_ = std::min<int>(distance_ + kStepRows, kChunkRows);
       found = find_rows(task, kv.v, task.begin, end, found);
     }
@@ -66,8 +65,8 @@ class Lookahead {
     for (int row = 0; row < std::min(distance_, n_k_); ++row) Ahead::fetch(rows_[row], row_bytes);
   }
 
-  // While a tile of n rows from `row` on (V's come after K's) is multiplied for one KV head, the
-  // head-th of the task.
+  // What to prefetch while a tile of n rows from `row` on (V's come after K's) is multiplied for
+  // one KV head, the head-th of the task.
   HWY_INLINE Ahead from(int row, int n, int head) const {
     row += distance_;
     if (row >= n_rows_) return {};
@@ -84,11 +83,11 @@ class Lookahead {
   int n_k_;
   int n_rows_;
   int distance_;
-  bool in_pages_;  // rows of a page are read whole, one behind the other
+  bool in_pages_;  // rows of a page are read whole, one after the other
   size_t head_bytes_;
 };
 
-// task.scores = the scaled products. Returns the rows read.
+// task.scores = the scaled products. Returns the number of rows read.
 template <typename T>
 HWY_INLINE int64_t score_rows(const ChunkTask& task, const Lookahead& lookahead) {
   const AttendItem& item = *task.item;

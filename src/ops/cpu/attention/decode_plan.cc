@@ -8,8 +8,8 @@
 namespace tidal::cpu {
 namespace {
 
-// Enough tasks that the threads end together, when an item has few chunks: of long rows, which come
-// faster whole, fewer.
+// Enough tasks that the threads finish together if an item has few chunks; fewer with long rows,
+// which are read faster undivided.
 int64_t tasks_per_thread(const KvView& kv) { return kv.k.row_bytes >= 2048 ? 2 : 4; }
 
 enum class Sharing { kAll, kGroup, kNone };
@@ -69,7 +69,7 @@ void build_union(const AttendItem& item, int32_t kv_head, int64_t capacity, Curs
     for (int32_t g = 0; g < group; ++g) first = std::min(first, cursors[g].position);
     if (first == kEndOfList) break;
     TIDAL_CHECK(walk.n < capacity, "lists of a selection must ascend without repeats");
-    // Who reads a row is as good as random: no branch on it.
+    // Who reads a row is practically random: no branch on it.
     for (int32_t g = 0; g < group; ++g) {
       const unsigned reads = cursors[g].position == first ? 1 : 0;
       uint16_t& members = walk.members[g * walk.member_stride + walk.n / kPageRows];
@@ -82,7 +82,7 @@ void build_union(const AttendItem& item, int32_t kv_head, int64_t capacity, Curs
   walk.positions = positions;
 }
 
-// Unions of all KV heads of the items whose query heads have lists of their own.
+// Unions of all KV heads, for items whose query heads have their own lists.
 void build_unions(ThreadPool& pool, AttentionScratch& scratch, std::span<DecodePlan> plans) {
   int64_t n_positions = 0;
   int64_t n_members = 0;
@@ -212,7 +212,7 @@ DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
     call.max_columns = std::max(call.max_columns, all_columns_of(item));
     n_chunks += plan.n_chunks;
   }
-  // Cutting a chunk by KV heads changes no bits: heads do not meet in any sum.
+  // Cutting a chunk by KV heads changes no bits: no sum involves two heads.
   for (DecodePlan& plan : plans) {
     const int32_t n_kv_heads = plan.item->kv.n_kv_heads;
     const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * tasks_per_thread(plan.item->kv);

@@ -1,14 +1,14 @@
 // How the attention of a step is cut into tasks.
 //
-// The rows a query reads are cut into chunks of kChunkRows, in the order of the list they stand in;
-// a task is one chunk for some of the KV heads. Where the query heads of a KV head read different
-// lists, their union is walked once and a bit per head and row says who reads it. The plan lives in
-// the scratch and is valid until the next call.
+// The rows a query reads are cut into chunks of kChunkRows, in list order; a task is one chunk for
+// some of the KV heads. If the query heads of a KV head read different lists, their union is walked
+// once and a bit per head and row says who reads it. The plan lives in the scratch and is valid
+// until the next call.
 //
-// Several queries of an item are to a KV head what more query heads are: column c of a KV head is
-// head c % group of query c / group. Chunks lie where they lie for one query, and in the last ones
-// each column ends at the row of its query: what is added up, and in which order, is what a query
-// alone adds up.
+// To a KV head, several queries of an item look like more query heads: column c of a KV head is
+// head c % group of query c / group. Chunk boundaries are those of a single query, and in the last
+// chunks each column ends at the row of its query: what is added up, and in which order, is the
+// same as for a query alone.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,7 @@ struct Walk {
 struct DecodePlan {
   const AttendItem* item = nullptr;
   float* placed_q = nullptr;  // of several queries: [n_kv_heads, columns, head_dim]
-  Walk* walks = nullptr;      // [n_kv_heads], or one that all share
+  Walk* walks = nullptr;      // [n_kv_heads], or one shared by all
   bool shared = true;
   int32_t heads_per_task = 0;  // KV heads
   int32_t tasks_per_chunk = 0;
@@ -58,7 +58,7 @@ struct DecodeCall {
 
 inline int padded_rows(int n) { return (n + kPageRows - 1) / kPageRows * kPageRows; }
 
-// Query heads of an item that share a KV head, all queries together, and those of all KV heads.
+// Query heads of an item that share a KV head, counting all queries, and those of all KV heads.
 inline int32_t columns_of(const AttendItem& item) {
   return item.n_queries * (item.n_heads / item.kv.n_kv_heads);
 }
@@ -73,7 +73,7 @@ struct ChunkTask {
   int n_rows = 0;
   int32_t first_kv_head = 0;
   int32_t end_kv_head = 0;
-  float* partial = nullptr;          // as partial_floats() says
+  float* partial = nullptr;          // sized by partial_floats()
   float* scores = nullptr;           // [n_kv_heads, columns, kChunkRows]
   const std::byte** rows = nullptr;  // [3 kChunkRows] K, V, K of the next chunk
 
@@ -87,7 +87,7 @@ struct ChunkTask {
   }
 };
 
-// Memory of a worker for ChunkTask::scores and rows.
+// A worker's memory for ChunkTask::scores and rows.
 inline int64_t chunk_bytes(int64_t all_columns) {
   return kChunkRows * (all_columns * int64_t{sizeof(float)} + 3 * int64_t{sizeof(std::byte*)});
 }
@@ -102,10 +102,10 @@ inline int64_t partial_floats(int64_t all_columns, int32_t head_dim) {
   return (all_columns * (head_dim + 2) + 15) / 16 * 16;
 }
 
-// Rows that the item reads at most, per KV head.
+// The most rows the item reads, per KV head.
 int64_t rows_to_walk(const AttendItem& item);
 
-// Items of kind kStep. Builds the unions, and puts queries side by side, with the pool.
+// Items of kind kStep. Uses the pool to build the unions and to put queries side by side.
 DecodeCall plan_decode(ThreadPool& pool, AttentionScratch& scratch,
                        std::span<const AttendItem* const> items);
 

@@ -1,7 +1,7 @@
 // Kernels over 16 rows of K or V given by their addresses: include once per target.
 //
-// Rows of every type become floats in registers, once for a tile of query heads. Arithmetic of a
-// (row, head) pair does not depend on its neighbours in the tile.
+// Rows of every type become floats in registers, once for a tile of query heads. The arithmetic of
+// a (row, head) pair does not depend on its neighbours in the tile.
 #if defined(TIDAL_OPS_CPU_KV_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TIDAL_OPS_CPU_KV_ROWS_INL_H_
 #undef TIDAL_OPS_CPU_KV_ROWS_INL_H_
@@ -19,7 +19,7 @@
 #include "ops/kv_view.h"
 #include "tensor/formats/q8_0.h"
 
-// Loops over the registers of a tile: left as loops, GCC may keep the tile in memory.
+// Unrolls loops over the registers of a tile: otherwise GCC may keep the tile in memory.
 #ifndef TIDAL_UNROLL
 #ifdef __clang__
 #define TIDAL_UNROLL _Pragma("clang loop unroll(full)")
@@ -146,15 +146,15 @@ HWY_INLINE hn::Vec<Float4> sums_of_4(FloatVec a, FloatVec b, FloatVec c, FloatVe
   return sum_of_blocks(d, blocks);
 }
 
-// What will be needed soon, asked for bit by bit between multiplications: a burst of prefetches
-// stalls the loads behind it. Lines in a row are asked for in the order of their addresses, not of
-// the work, which jumps from row to row: it makes a third more bandwidth.
+// What to prefetch, spread out between multiplications: a burst of prefetches stalls the loads
+// behind it. Contiguous lines are prefetched in address order, not in work order, which jumps from
+// row to row: that gains a third in bandwidth.
 struct Ahead {
   const std::byte* lines = nullptr;        // consecutive ones, or
-  const std::byte* const* rows = nullptr;  // rows that lie apart, from `offset` on
+  const std::byte* const* rows = nullptr;  // scattered rows, from `offset` on
   size_t offset = 0;
 
-  // Into the second-level cache: the first would lose lines before they are used.
+  // Into the second-level cache: the first would evict lines before they are used.
   static HWY_INLINE void fetch(const std::byte* from, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
   }
@@ -178,11 +178,11 @@ HWY_INLINE void dot_rows(const float* q /* [kHeads, n] */, int n, const std::byt
       Ahead::fetch(ahead.rows[r] + ahead.offset, packed_bytes<T>(n));
     }
   }
-  // Where there are no lines, those of row 0, which are there: a branch would cost more.
+  // If there are no lines, prefetch those of row 0, which are present: a branch would cost more.
   const size_t ahead_step = ahead.lines == nullptr ? 0 : 1;
   if (ahead.lines == nullptr) ahead.lines = rows[0] + offset;
   constexpr bool kBlocks = std::is_same_v<T, BlockQ8_0>;
-  constexpr int kVectors = kBlocks ? BlockQ8_0::kSize / kLanes : 1;  // of a row that share a scale
+  constexpr int kVectors = kBlocks ? BlockQ8_0::kSize / kLanes : 1;  // of a row, sharing a scale
   int j = 0;
   for (; j + kVectors * kLanes <= n; j += kVectors * kLanes) {
     [[maybe_unused]] FloatVec row_scale[kDotRows];
@@ -279,8 +279,8 @@ HWY_INLINE void sum_slice(D d, const float* p, int64_t stride, const std::byte* 
   }
 }
 
-// acc_h += sum over rows i of p[h * stride + i] * row i. With kMasked a weight of 0 means that the
-// head does not read the row: whatever it holds, even NaN, leaves no trace.
+// acc_h += sum over rows i of p[h * stride + i] * row i. With kMasked a weight of 0 means the head
+// does not read the row: whatever it holds, even NaN, leaves no trace.
 template <typename T, int kHeads, bool kMasked>
 HWY_INLINE void sum_rows(const float* p, int64_t stride, const std::byte* const* rows, int n_rows,
                          size_t offset, Ahead ahead, int n, float* acc /* [kHeads, n] */) {

@@ -13,7 +13,7 @@ struct Moments {
   float total;  // sum of exp(score - maximum)
 };
 
-// Of n parts, `stride` apart, in their order.
+// Merges n parts, `stride` apart, in order.
 inline float merge_moments(const Moments* parts, int64_t n, int64_t stride) {
   float maximum = -std::numeric_limits<float>::infinity();
   for (int64_t i = 0; i < n; ++i) maximum = std::max(maximum, parts[i * stride].maximum);

@@ -1,5 +1,5 @@
-// Quest's page bounds: the element-wise minimum and maximum of K, and the upper bound of q·k they
-// give. Bound by memory: two float rows stand for page_rows rows of the cache.
+// Quest's page bounds: the element-wise minimum and maximum of K, and the upper bound on q·k they
+// give. Memory-bound: two float rows stand for page_rows rows of the cache.
 
 #include <algorithm>
 #include <cmath>
@@ -51,8 +51,8 @@ void bound_page(const PageBoundsItem& item, int64_t page) {
   });
 }
 
-// scores[h] of 4 pages for the query heads of one KV head. bounds: the pages' minima of KV head 0,
-// `offset` before that head's.
+// scores[h] of 4 pages for the query heads of one KV head. bounds: the pages' minima of KV head 0;
+// that head's are at `offset`.
 HWY_INLINE void score_4_pages(const float* q, int group, int head_dim, const float* const* bounds,
                               int64_t offset, int64_t width, float scale, int n, float* scores,
                               int64_t stride) {
@@ -74,7 +74,7 @@ HWY_INLINE void score_4_pages(const float* q, int group, int head_dim, const flo
   }
 }
 
-// Scores of pages [begin, end). Returns the K rows read.
+// Scores of pages [begin, end). Returns the number of K rows read.
 int64_t score_page_range(const ScorePagesItem& item, int64_t begin, int64_t end) {
   const int64_t width = int64_t{item.n_kv_heads} * item.head_dim;
   const int group = item.n_heads / item.n_kv_heads;

@@ -1,6 +1,6 @@
 // Sums of K and V over blocks of rows, and attention to their means. The sums are float rows that
-// stay in the cache of a core between steps for all but very long contexts; building those of a
-// prompt is bound by memory.
+// stay in a core's cache between steps except for very long contexts; building those of a prompt is
+// memory-bound.
 
 #include <algorithm>
 #include <cmath>
@@ -24,10 +24,10 @@ HWY_BEFORE_NAMESPACE();
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
-constexpr int kGroupBlocks = 16;  // scores before their exponentials are taken
+constexpr int kGroupBlocks = 16;  // scores before their exponentials are computed
 
-// sum: [width], a multiple of 8. Rows are added in the order of their positions, one at a time, so
-// that sums do not depend on how many came in a call.
+// sum: [width], a multiple of 8. Rows are added one at a time in order of position, so that sums do
+// not depend on how many came in a call.
 template <typename T>
 HWY_INLINE void add_block_rows(const KvView& kv, const KvPlane& plane, int64_t begin, int64_t end,
                                int64_t width, float* sum) {

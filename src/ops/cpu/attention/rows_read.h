@@ -1,4 +1,4 @@
-// Adds rows that a task has read to its item's count; tasks of one item run on several threads.
+// Adds the rows a task has read to its item's count; tasks of one item run on several threads.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
 // q·k over all rows of the cache: one stream of K, bound by memory bandwidth. Measured on two Zen 4
 // threads that read 35 GB/s, 100,000 rows of f16: 82 % of that for 32/8 heads of 128, 86 % for 9/3
-// heads of 64. In the second-level cache one core does 19 GB/s, bound by multiply-adds and by
-// adding up the lanes of each product.
+// heads of 64. From the second-level cache one core reaches 19 GB/s, bound by multiply-adds and the
+// horizontal sum of each product.
 
 #include "ops/cpu/attention/score.h"
 
@@ -28,7 +28,7 @@ namespace tidal::cpu {
 namespace HWY_NAMESPACE {
 
 // Scores of the chunk, [n_heads, n_rows of all chunks]; moments: null or [n_heads]. Returns the
-// rows read.
+// number of rows read.
 int64_t score_chunk(const ChunkTask& task, float* scores, int64_t stride, Moments* moments) {
   const Lookahead lookahead(task, /*with_values=*/false);
   int64_t n_read = 0;

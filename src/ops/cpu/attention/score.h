@@ -1,4 +1,4 @@
-// Scratch of score(), whose contract is in ops/cpu/attention_kernels.h.
+// Scratch of score(), whose contract is in ops/cpu/attention/attention_kernels.h.
 #pragma once
 
 #include "ops/backend.h"

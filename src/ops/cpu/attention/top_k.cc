@@ -1,10 +1,10 @@
 // The K best candidates of each list. Scores of the heads that share a list are pooled in parallel
-// over chunks of candidates, which also count them by the leading bits of their value; the count
-// names the bin of the K-th best, and only candidates in that bin are looked at closer. Nothing is
-// sorted: every candidate is read a fixed number of times. Bound by the exponentials of the pooling
-// where there are any, else by the counting. Measured on two Zen 5 threads, 100,000 candidates of
-// 32 heads, in ns a score: 0.08 for one list by raw scores, 0.25 by probabilities, 0.5 with a list
-// per head.
+// over chunks of candidates, which also count them by the leading bits of their value; the counts
+// identify the bin of the K-th best, and only candidates in that bin are examined further. Nothing
+// is sorted: every candidate is read a fixed number of times. Bound by the exponentials of the
+// pooling if there are any, else by the counting. Measured on two Zen 5 threads, 100,000 candidates
+// of 32 heads, in ns per score: 0.08 for one list by raw scores, 0.25 by probabilities, 0.5 with a
+// list per head.
 
 #include "ops/cpu/attention/top_k.h"
 
@@ -49,9 +49,9 @@ struct ListWork {
   int64_t end = 0;                 // ... nor the recent ones
   int64_t wanted = 0;              // how many of them
   const float* pooled = nullptr;   // [n_candidates]
-  float* pool_into = nullptr;      // the same, or null: one head's scores as they are
+  float* pool_into = nullptr;      // the same, or null: one head's scores unchanged
   Moments* moments = nullptr;      // [n_heads, n_chunks]
-  float* log_sum_exp = nullptr;    // [n_heads], found here; null where the item gives them
+  float* log_sum_exp = nullptr;    // [n_heads], computed here; null if the item supplies them
   uint32_t* histograms = nullptr;  // [n_chunks, kBins]
   const float* shift = nullptr;    // [n_heads] log-sum-exp
   int64_t n_chunks = 0;
@@ -71,10 +71,10 @@ using FloatTag = hn::CappedTag<float, 16>;
 using KeyTag = hn::RebindToUnsigned<FloatTag>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 
-// Integers in the order of the floats; both zeros are equal.
+// Maps floats to integers in the same order; both zeros are equal.
 HWY_INLINE uint32_t key_of(float score) {
   const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);
-  const uint32_t negative = 0u - (bits >> 31);  // all ones or none: a branch would guess signs
+  const uint32_t negative = 0u - (bits >> 31);  // all ones or none: no branch on the sign
   return bits ^ (negative | 0x80000000u);
 }
 HWY_INLINE hn::Vec<KeyTag> keys_of(hn::Vec<FloatTag> scores) {
@@ -91,7 +91,7 @@ void measure_chunk(const float* scores, int64_t n, Moments* moments) {
   *moments = measure_scores(scores, n);
 }
 
-// Pools candidates [begin, end) and counts those that compete.
+// Pools candidates [begin, end) and counts the competing ones.
 void pool_chunk(const ListWork& work, int64_t begin, int64_t end, uint32_t* histogram) {
   const FloatTag d;
   const int64_t n = work.item->n_candidates;
@@ -123,7 +123,7 @@ struct Threshold {
   int64_t n_equal;
 };
 
-// Finds the bin, from the highest down, in which the n-th falls; n becomes its rank there.
+// Finds the bin, from the highest down, that contains the n-th; n becomes its rank there.
 HWY_INLINE uint32_t find_bin(const uint32_t* histogram, int n_bins, int64_t& n) {
   int bin = n_bins - 1;
   while (bin > 0 && n > histogram[bin]) n -= histogram[bin--];
@@ -234,7 +234,7 @@ HWY_EXPORT(select_list);
 
 namespace {
 
-// Small enough to share out, large enough to be worth a histogram. Whatever the threads: the
+// Small enough to distribute, large enough to be worth a histogram. Independent of the threads: the
 // log-sum-exp is merged from chunks.
 int64_t chunk_size(const TopKItem& item) {
   const int64_t eighth = item.n_candidates * item.selection->n_lists / 8;
@@ -264,7 +264,7 @@ std::span<ListWork> plan_lists(AttentionScratch& scratch, std::span<const TopKIt
   for (const TopKItem& item : items) {
     check(item);
     n_lists += item.selection->n_lists;
-    // Lists of one head are picked from its scores as they are.
+    // Lists of one head are picked from its scores directly.
     if (item.selection->n_lists < item.n_heads) {
       n_pooled += item.selection->n_lists * item.n_candidates;
     }
@@ -290,7 +290,7 @@ std::span<ListWork> plan_lists(AttentionScratch& scratch, std::span<const TopKIt
       work.histograms = histograms;
       histograms += work.n_chunks * kBins;
       work.pooled = item.scores + work.first_head * item.n_candidates;
-      if (work.n_heads == 1) continue;  // probabilities have the order of scores
+      if (work.n_heads == 1) continue;  // probabilities are ordered like scores
       work.probabilities = item.pooling == Pooling::kSoftmax;
       work.pooled = work.pool_into = pooled;
       pooled += item.n_candidates;

@@ -2,7 +2,7 @@
 //
 // A block of weights is decoded into registers and multiplied with every row of x, so weights are
 // read once. One row keeps its sums in registers too; several keep them in the first-level cache,
-// where a row of x after the other hides the way there and back.
+// where working through the rows of x in turn hides the round trip.
 
 // The integer dot of a group's columns.
 template <class Format>
@@ -41,7 +41,7 @@ HWY_INLINE VF add_block(const Block& block, const QuantizedBlock& x, VF sum) {
   return sum;
 }
 
-// Blocks g and on of a unit times one row of x.
+// Blocks g and later of a unit times one row of x.
 template <class Format, int g = 0>
 HWY_INLINE VF add_unit(Unit unit, const QuantizedBlock* x, VF sum) {
   Block block;
@@ -103,7 +103,8 @@ void multiply_few_quantized(const Tile& tile, TileScratch* scratch) {
   }
 }
 
-// Not a lambda: with an attribute clang would give it the target's features without the variant's.
+// Not a lambda: one with an attribute would get the target's features from clang, but not the
+// variant's.
 template <class Format>
 HWY_INLINE VF add_column(VF run, const uint8_t* column, int lane, float x) {
   return hn::MulAdd(hn::Set(df, x), Format::load({column, lane}), run);

@@ -1,5 +1,5 @@
 // The driver of matrix products: quantizes x, cuts the output rows of all linears into tasks, and
-// turns finished tiles into outputs. The kernels are instantiated here, one variant a target.
+// turns finished tiles into outputs. The kernels are instantiated here, one variant per target.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/matmul/matmul_kernels.cc"
@@ -26,7 +26,7 @@ HWY_BEFORE_NAMESPACE();
 HWY_AFTER_NAMESPACE();
 
 #if HWY_TARGET == HWY_AVX3
-// Highway's AVX3 has no VNNI and its AVX3_DL asks for much more than VNNI.
+// Highway's AVX3 lacks VNNI and its AVX3_DL requires much more than VNNI.
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
 #define TIDAL_VARIANT vnni
 #define TIDAL_VNNI 1
@@ -73,7 +73,7 @@ void quantize_rows(ThreadPool& pool, const Call& call, QuantizedBlock* out) {
   const auto quantize_row = [&](int64_t row, int) {
     call.kernels.quantize(call.x + row * call.cols, call.cols, out + row * (call.cols / kBlock));
   };
-  constexpr int64_t kInlineElements = 2048;  // where the loop costs as much as the work
+  constexpr int64_t kInlineElements = 2048;  // where waking the team costs as much as the work
   if (call.n_rows * call.cols <= kInlineElements) {
     for (int64_t row = 0; row < call.n_rows; ++row) quantize_row(row, 0);
   } else {
@@ -110,7 +110,7 @@ void run_tile(const Call& call, const Linear& linear, int64_t panel, int64_t n, 
   }
 }
 
-// Tiles [begin, begin + n) of the list of all linears' tiles, or as many of them as there are.
+// Tiles [begin, begin + n) of the list of all linears' tiles, or as many of them as exist.
 void run_tiles(const Call& call, int64_t begin, int64_t n, TileScratch* scratch) {
   const int64_t step = call.kernels.tile_panels;
   for (const Linear& linear : call.linears) {
@@ -157,7 +157,7 @@ void matmul(ThreadPool& pool, MatmulScratch& scratch, Target target, const float
   }
   if (quantize) quantize_rows(pool, call, scratch.activations());
 
-  // A task is some consecutive tiles of the list of all linears' tiles.
+  // A task is a run of consecutive tiles in the list of all linears' tiles.
   const int64_t tiles_per_task = std::max<int64_t>(1, n_tiles / (int64_t{16} * pool.size()));
   pool.run((n_tiles + tiles_per_task - 1) / tiles_per_task, [&](int64_t task, int worker) {
     run_tiles(call, task * tiles_per_task, tiles_per_task, scratch.workers() + worker);

@@ -1,8 +1,8 @@
 // Matrix products of the CPU back end; the contract is that of Backend::matmul.
 //
-// Weights lie in panels (tensor/panels.h) and are decoded in registers. A row of x is quantized
-// once a call to 16 bits in blocks of 32 (for integer formats; float formats use the floats). All
-// output rows of all linears are one pool of work. matmul_variant-inl.h has the arithmetic.
+// Weights are in panels (tensor/panels.h) and decoded in registers. A row of x is quantized once
+// per call to 16 bits in blocks of 32 (for integer formats; float formats use the floats). All
+// output rows of all linears form one pool of work. matmul_variant-inl.h has the arithmetic.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace tidal::cpu {
 struct QuantizedBlock;
 struct TileScratch;
 
-// Working memory: quantized activations, and decoded weights for each worker. Within the
-// reserved limits no call allocates; a larger one grows it.
+// Working memory: quantized activations, and decoded weights for each worker. Within the reserved
+// limits no call allocates; a larger call grows it.
 class MatmulScratch {
  public:
   void reserve(int64_t n_rows, int64_t in_features, int n_workers);

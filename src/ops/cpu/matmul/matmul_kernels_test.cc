@@ -35,7 +35,7 @@ struct TestWeight {
     encode_row(dtype, values.data(), row_bytes.data(), rows * cols);
     decode_row(dtype, row_bytes.data(), values.data(), rows * cols);
     weight = {dtype, rows, cols, nullptr, WeightLayout::kPanels};
-    bytes.resize(weight.stored_bytes());  // exactly: the sanitizer sees a read past the last panel
+    bytes.resize(weight.stored_bytes());  // exact: the sanitizer detects reads past the end
     weight.data = bytes.data();
     rows_to_panels(in_rows, 0, in_rows.n_panels(), bytes.data());
   }
@@ -58,7 +58,7 @@ std::vector<float> product(Target target, int n_threads, const Weight& weight,
   return out;
 }
 
-// Columns that reach every path: one unit, several panels, for float types ragged ends.
+// Column counts that reach every path: one unit, several panels, ragged ends for float types.
 std::vector<int64_t> columns_of(DType dtype) {
   const int block = dtype_info(dtype).block_size;
   if (block == 1) return {3, 40, 301};

@@ -1,7 +1,7 @@
 // Products of many rows of x (a prompt); included by matmul_variant-inl.h only.
 //
-// Some blocks of a tile are decoded into the first-level cache, then up to kMaxInputs rows of x at
-// a time are multiplied with them. Bound by the dot product instruction.
+// A few blocks of a tile are decoded into the first-level cache, then multiplied with up to
+// kMaxInputs rows of x at a time. Bound by the dot product instruction.
 
 template <class Format, int g = 0>
 HWY_INLINE void decode_unit(Unit unit, DecodedPanel* out, int b) {
@@ -157,7 +157,7 @@ void multiply_many_quantized(const Tile& tile, TileScratch* scratch) {
   for (int first = 0; first < n_blocks; first += kDecodedBlocks) {
     const int n = HWY_MIN(kDecodedBlocks, n_blocks - first);
     for (int b = 0; b < n; b += kUnitBlocks) {
-      HWY_UNROLL(1)  // the decoders of superblocks would outgrow the instruction cache
+      HWY_UNROLL(1)  // unrolled, the decoders of superblocks would outgrow the instruction cache
       for (int v = 0; v < kVectors; ++v) {
         const uint8_t* p = tile.panels[v / kParts] + int64_t{(first + b) / kUnitBlocks} * kBytes;
         if (v % kParts == 0) prefetch(p, kBytes);

@@ -1,19 +1,19 @@
-// One instantiation of the matrix product kernels; included by matmul_kernels.cc once for every
-// target, and for AVX-512 once more with TIDAL_VNNI, inside Highway's target attributes.
-// TIDAL_VARIANT names the namespace.
+// One instantiation of the matrix product kernels; included by matmul_kernels.cc once per target,
+// and for AVX-512 once more with TIDAL_VNNI, inside Highway's target attributes. TIDAL_VARIANT
+// names the namespace.
 //
 // A vector lane is an output row. For every block of a panel,
 //   sum[row] += scale[row] * (x.scale * integer dot of 32 columns) + min[row] * x.sum
 // The integers are exact and the floats of one row of x and one output row are always added in this
 // order, so nothing else in the call, and no target, changes a bit of them. Codes stay unsigned
-// bytes: what they are off center by comes off with the sum of x. With VNNI x is split into high
-// and low bytes, 256 * high + low, each multiplied with the codes as they are.
+// bytes: their offset is removed using the sum of x. With VNNI x is split into high and low bytes,
+// 256 * high + low, each multiplied with the codes directly.
 //
-// One row of x is bound by memory, and one Zen 5 core keeps up with what it can read: on a 14336 x
-// 4096 weight it takes Q4_0, Q4_1, Q4_K, Q6_K, F16, BF16 and F32 at 34 to 37 GB/s, Q5_K and Q8_0 at
-// 33 to 38, where a plain sum of words reads 33 to 35. From 8 rows on the dot product instruction
-// bounds integer formats: 130 to 175 products a nanosecond for 8 rows, 160 to 185 for 512 (float:
-// 60, 110).
+// One row of x is memory-bound, and one Zen 5 core keeps up with what it can read: on a 14336 x
+// 4096 weight it processes Q4_0, Q4_1, Q4_K, Q6_K, F16, BF16 and F32 at 34 to 37 GB/s, Q5_K and
+// Q8_0 at 33 to 38, where a plain sum of words reads 33 to 35. From 8 rows on the dot product
+// instruction limits integer formats: 130 to 175 products per nanosecond for 8 rows, 160 to 185 for
+// 512 (float: 60, 110).
 
 namespace tidal::cpu {
 namespace HWY_NAMESPACE {
@@ -26,13 +26,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 // After unpack_q-inl.h.
 #include "ops/cpu/matmul/unpack_k-inl.h"
 
-// What is multiplied at a time: an accumulator and a sum for each pair of a vector of rows and a
-// row of x have to fit the target's registers.
+// How much is multiplied at a time: an accumulator and a sum for each pair of a vector of rows and
+// a row of x must fit the target's registers.
 constexpr int kTilePanels = HWY_TARGET == HWY_AVX3 ? 2 : 1;
 constexpr int kVectors = kTilePanels * kParts;
 constexpr int kMaxInputs = HWY_TARGET == HWY_AVX3 ? 6 : 2;
 constexpr int kFewInputs = 16;
-constexpr int kPrefetchBytes = 4096;  // ahead of the block in work
+constexpr int kPrefetchBytes = 4096;  // ahead of the current block
 
 inline void quantize(const float* x, int64_t cols, QuantizedBlock* out) {
   constexpr int kHalf = kBlock / 2;
@@ -49,7 +49,7 @@ inline void quantize(const float* x, int64_t cols, QuantizedBlock* out) {
     alignas(64) int16_t natural[kBlock];
 #endif
     for (int i = 0; i < kBlock; i += kLanes) {
-      // What is no number becomes the smallest integer, which would overflow the totals.
+      // NaN becomes the smallest integer, which would overflow the totals.
       const VI any = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
       const VI q = hn::Min(hn::Max(any, hn::Set(di, -32767)), hn::Set(di, 32767));
       totals[i / kHalf] = hn::Add(totals[i / kHalf], q);
@@ -66,7 +66,8 @@ inline void quantize(const float* x, int64_t cols, QuantizedBlock* out) {
 #endif
     }
 #if !TIDAL_VNNI
-    // Of every four elements the order is 0, 2, 1, 3, in which a vector of bytes splits for free.
+    // Every four elements are in the order 0, 2, 1, 3, in which a vector of bytes splits at no
+    // cost.
     for (int i = 0; i < kBlock; i += 4) {
       const int16_t four[] = {natural[i], natural[i + 2], natural[i + 1], natural[i + 3]};
       std::memcpy(out->bits + 2 * i, four, sizeof(four));
@@ -82,7 +83,7 @@ inline void quantize(const float* x, int64_t cols, QuantizedBlock* out) {
   }
 }
 
-// Where the integer dot of a group starts, for what its codes are off center by.
+// Initial value of a group's integer dot, which corrects for the offset of its codes.
 template <class Format>
 HWY_INLINE VI start_of_dot(const QuantizedBlock& x, int group) {
   if constexpr (Format::kCenterBits == 0) return hn::Zero(di);
@@ -90,9 +91,9 @@ HWY_INLINE VI start_of_dot(const QuantizedBlock& x, int group) {
   return hn::ShiftLeft<Format::kCenterBits>(broadcast(x.minus_sum + part));
 }
 
-// The n bytes that will be in the place of these. Superblocks, whose fields are read all over the
-// place, into the second-level cache: so many lines on their way into the first would hold up the
-// loads of the block in work.
+// Prefetches the n bytes that will be in this position. Superblocks, whose fields are scattered, go
+// into the second-level cache: so many lines in flight to the first would delay the loads of the
+// current block.
 HWY_INLINE void prefetch(const uint8_t* p, int n) {
   constexpr int kManyBytes = 1024;
   for (int i = 0; i < n; i += 64) {
@@ -104,8 +105,8 @@ HWY_INLINE void prefetch(const uint8_t* p, int n) {
   }
 }
 
-// Columns of float weights are summed in runs, each by itself, which leaves several sums to work on
-// at once even for one row of x.
+// Columns of float weights are summed in separate runs, which gives several independent sums even
+// for one row of x.
 constexpr int kRun = 8;
 
 #include "ops/cpu/matmul/matmul_few-inl.h"
@@ -125,7 +126,7 @@ void multiply_float(const Tile& tile, TileScratch* scratch) {
   multiply_many_float<Format>(tile, scratch);
 }
 
-// A line of formats.def: its decoder is Unpack and the name.
+// A line of formats.def: its decoder is Unpack followed by the name.
 template <class Format, int kBlockSize, int kBlockBytes>
 HWY_INLINE void multiply_format(const Tile& tile, TileScratch* scratch) {
   if constexpr (kBlockSize == 1) {

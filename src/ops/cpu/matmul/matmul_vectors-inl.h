@@ -10,11 +10,11 @@ using VU = hn::Vec<DU>;
 constexpr DF df;
 constexpr DI di;
 constexpr DU du;
-constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // rows a vector holds
-constexpr int kParts = kPanelRows / kLanes;                   // vectors a panel is wide
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));  // rows per vector
+constexpr int kParts = kPanelRows / kLanes;                   // vectors across a panel
 
-// A block of a panel, from the lane of this vector's first row on. The field at byte `offset` of
-// the block of one row is at 16 times that for all.
+// A block of a panel, from the lane of this vector's first row on. The field at byte `offset` of a
+// single row's block is at 16 times that here.
 struct Unit {
   const uint8_t* block;
   int lane;
@@ -36,12 +36,12 @@ struct Unit {
 };
 
 HWY_INLINE VU set_bytes(uint32_t byte) { return hn::Set(du, byte * 0x01010101u); }
-// The four bits from bit kShift (0 or 4) on of each byte.
+// The four bits of each byte starting at bit kShift (0 or 4).
 template <int kShift>
 HWY_INLINE VU nibbles(VU v) {
   return hn::And(hn::ShiftRight<kShift>(v), set_bytes(15));
 }
-// Left by kBits, or right where kBits is negative.
+// Shifts left by kBits, or right if kBits is negative.
 template <int kBits>
 HWY_INLINE VU shift(VU v) {
   if constexpr (kBits >= 0) {

@@ -1,4 +1,4 @@
-// Decoders of the float formats; included by matmul_variant-inl.h only. One column of a panel.
+// Decoders of the float formats, one column of a panel each; included by matmul_variant-inl.h only.
 
 struct UnpackF32 {
   static constexpr int kBytes = 4;

@@ -1,6 +1,6 @@
 // Decoders of the formats with superblocks of 256; included by matmul_variant-inl.h only. Layouts:
-// tensor/formats/q4_k.h, q5_k.h, q6_k.h and k_scales.h. What two blocks of a superblock share is
-// loaded for each of them: it is in the first-level cache.
+// tensor/formats/q4_k.h, q5_k.h, q6_k.h and k_scales.h. Data shared by two blocks of a superblock
+// is loaded for each of them: it is in the first-level cache.
 
 // Byte kIndex of each lane.
 template <int kIndex>

@@ -1,12 +1,12 @@
 // Decoders of the formats with blocks of 32; included by matmul_variant-inl.h only.
 //
-// A decoder takes block g of a unit (a block, or a superblock of 256) apart:
+// A decoder unpacks block g of a unit (a block, or a superblock of 256):
 //   weight = scale * (code - 2^kCenterBits) + min, without the power where kCenterBits is 0.
 // Word j of the codes holds columns 4 j to 4 j + 3. kGroups scales belong to a block of 32; min
 // exists if kHasMin.
 
 struct Block {
-  HWY_INLINE Block() {}  // GCC gives an implied one no target
+  HWY_INLINE Block() {}  // GCC gives an implicit one no target
 
   VU codes[kBlock / 4];
   VF scales[2];
@@ -23,8 +23,8 @@ HWY_INLINE void load_nibbles(Unit unit, Block* out) {
   }
 }
 
-// Bits 4 g to 4 g + 3 of each lane as bit 4 of the lane's four bytes. The product puts bit i at
-// i + 7 j + 4 for j in 0..3: no two meet, and i == j is where byte i wants it.
+// Bits 4 g to 4 g + 3 of each lane as bit 4 of the lane's four bytes. The product puts bit i at i +
+// 7 j + 4 for j in 0..3: no two collide, and i == j is where byte i needs it.
 template <int g>
 HWY_INLINE VU spread_fifth_bits(VU bits) {
   const VU nibble = hn::And(hn::ShiftRight<4 * g>(bits), hn::Set(du, 15u));

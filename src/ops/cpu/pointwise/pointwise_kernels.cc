@@ -1,6 +1,6 @@
-// Norm, rotation, gate and embedding: a few operations an element on data that the previous
-// operation left in cache, so that they are short beside the matrix products on either side; what
-// counts is not to wake the team for the small ones. An embedding decodes only the rows it picks.
+// Norm, rotation, gate and embedding: a few operations per element on data the previous operation
+// left in cache, so they are short beside the matrix products around them; what matters is not to
+// wake the team for small ones. An embedding decodes only the rows it picks.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/pointwise/pointwise_kernels.cc"
@@ -57,7 +57,7 @@ void rms_norm_row(const float* x, const float* gain, int64_t width, float epsilo
   for (; i < width; ++i) out[i] = x[i] * factor * gain[i];
 }
 
-// Turns pairs [first, half) of one head; pair i is (x[i * step], x[i * step + distance]).
+// Rotates pairs [first, half) of one head; pair i is (x[i * step], x[i * step + distance]).
 void rope_pairs(float* x, int first, int half, int step, int distance, const float* cos_sin) {
   for (int i = first; i < half; ++i) {
     const float a = x[i * step], b = x[i * step + distance];
@@ -98,7 +98,7 @@ void rope_row(float* x, int32_t n_heads, int32_t head_dim, const float* cos_sin,
   }
 }
 
-// The last elements go through a padded vector: an element's bits never depend on where it lies.
+// The last elements go through a padded vector: an element's bits never depend on its position.
 void swiglu_range(float* gate, const float* up, int64_t n) {
   const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -135,7 +135,7 @@ HWY_EXPORT(swiglu_range);
 
 namespace {
 
-// f(task) for every task, on the team if the elements are worth waking it.
+// f(task) for every task, on the team if there are enough elements to be worth waking it.
 template <typename F>
 void run_if_large(ThreadPool& pool, int64_t n_elements, int64_t n_tasks, const F& f) {
   constexpr int64_t kInlineElements = 8192;

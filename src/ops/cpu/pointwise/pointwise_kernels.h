@@ -1,5 +1,5 @@
-// The short operations of the CPU back end; their contracts are those of ops/backend.h. Small calls
-// run on the calling thread, larger ones are cut into tasks by row; the bits are the same.
+// The short operations of the CPU back end; their contracts are in ops/backend.h. Small calls run
+// on the calling thread, larger ones are cut into tasks by row; the bits are the same.
 #pragma once
 
 #include <cstdint>
