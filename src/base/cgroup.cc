@@ -12,8 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The group at `path` below `base`, and those above it. A container may show the tree from some
-// group on while the path still counts from the top: then its leading part is dropped.
+// The group at `path` below `base`, and those above it. A container may show only a subtree while
+// the path still starts at the top: then the leading part is dropped.
 void add_chain(const fs::path& base, const fs::path& path, std::vector<fs::path>* chain) {
   std::error_code ignored;
   if (!fs::is_directory(base, ignored)) return;
@@ -39,7 +39,7 @@ bool names(std::string_view list, std::string_view controller) {
 // Every folder whose limits of this kind ("cpu", "memory") bind the process.
 std::vector<fs::path> groups(const CgroupPaths& paths, std::string_view controller) {
   std::vector<fs::path> found;
-  fs::path own = "/";  // in the hierarchy of version 1 that has the controller
+  fs::path own = "/";  // in the version 1 hierarchy that has the controller
   std::string hierarchy(controller);
   std::ifstream file(paths.membership);
   for (std::string line; std::getline(file, line);) {
@@ -68,7 +68,7 @@ std::optional<int64_t> read_number(const fs::path& path) {
   return file >> value ? std::optional(value) : std::nullopt;
 }
 
-// The sum of these counters of a memory.stat.
+// The sum of these counters of a memory.stat file.
 int64_t read_stats(const fs::path& path, std::string_view one, std::string_view other) {
   std::ifstream file(path);
   std::string name;

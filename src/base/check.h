@@ -1,5 +1,5 @@
-// TIDAL_CHECK(condition, "format", args...): aborts with file, line and message when a programmer's
-// promise is broken. It stays on in release builds; keep it out of innermost loops.
+// TIDAL_CHECK(condition, "format", args...): aborts with file, line and message if a caller breaks
+// a contract. It stays on in release builds; keep it out of innermost loops.
 #pragma once
 
 #include <fmt/format.h>

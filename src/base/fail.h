@@ -1,4 +1,4 @@
-// fail(code, "format", args...): throws tidal::Error with a formatted message. Options stand in it
+// fail(code, "format", args...): throws tidal::Error with a formatted message. Options appear in it
 // as `name`, which front ends replace by their own spelling; fail_option() names the one at fault.
 #pragma once
 

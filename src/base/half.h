@@ -1,6 +1,6 @@
 // Scalar conversions between float and the 16-bit formats, round to nearest even.
 // IEEE 754 binary16 ("f16") and bfloat16 ("bf16"). Bit-exact with the F16C instructions and with
-// numpy, NaN payloads aside.
+// numpy, except for NaN payloads.
 #pragma once
 
 #include <bit>

@@ -11,7 +11,7 @@
 namespace tidal::test {
 namespace {
 
-// What a binary16 number is by definition, in double.
+// The value of a binary16 number by definition, in double.
 double f16_by_definition(uint16_t h) {
   const int exponent = h >> 10 & 31;
   const int fraction = h & 1023;
@@ -21,8 +21,8 @@ double f16_by_definition(uint16_t h) {
   return sign * std::ldexp(1024 + fraction, exponent - 25);
 }
 
-// The nearest value of a 16-bit format by search among its two neighbours: bits_below(x) is the
-// pattern of the largest value <= |x|, patterns of one sign being ordered like their values.
+// The nearest value of a 16-bit format, found by comparing its two neighbours: bits_below(x) is the
+// pattern of the largest value <= |x|; patterns of one sign are ordered like their values.
 template <typename ToDouble>
 uint16_t nearest_by_search(float x, uint16_t infinity, double overflow, ToDouble to_double) {
   const uint16_t sign = std::signbit(x) ? 0x8000 : 0;
@@ -106,7 +106,7 @@ TEST(HalfTest, OverflowInfinityAndNan) {
   EXPECT_EQ(float_to_bf16(std::numeric_limits<float>::max()), 0x7f80);
   EXPECT_EQ(float_to_f16(std::numeric_limits<float>::denorm_min()), 0);
   EXPECT_EQ(float_to_f16(-0.0f), 0x8000);
-  // NaNs, among them those whose payload lies only in the bits that are cut off.
+  // NaNs, including those whose payload lies only in the bits that are cut off.
   for (const uint32_t bits : {0x7fc00000u, 0x7f800001u, 0xff800001u, 0x7fffffffu, 0xffffffffu}) {
     const float nan = std::bit_cast<float>(bits);
     EXPECT_TRUE(std::isnan(f16_to_float(float_to_f16(nan)))) << bits;

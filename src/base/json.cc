@@ -29,7 +29,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& name,
                           DuplicateKeys duplicates) {
   using Json = nlohmann::json;
   if (text.size() > kMaxBytes) {
-    fail(ErrorCode::kUnsupported, "{}: {} bytes of JSON, at most {} are read", name, text.size(),
+    fail(ErrorCode::kUnsupported, "{}: {} bytes of JSON; the limit is {}", name, text.size(),
          kMaxBytes);
   }
   std::vector<std::set<std::string>> open_objects;

@@ -13,7 +13,7 @@
 namespace tidal {
 namespace {
 
-// The message on one line: names out of files are in it.
+// Keeps the message on one line: it may contain names from files.
 class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,
@@ -34,7 +34,7 @@ void init_logging(bool verbose) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<PrintableMessage>('*').set_pattern("%l: %*");
   logger->set_formatter(std::move(formatter));
-  logger->set_error_handler([](const std::string&) {});  // losing a log is not an error
+  logger->set_error_handler([](const std::string&) {});  // losing a log message is not an error
   const char* level = std::getenv("TIDAL_LOG");
   logger->set_level(level != nullptr ? spdlog::level::from_str(level)
                     : verbose        ? spdlog::level::info

@@ -1,4 +1,4 @@
-// Logs go to stderr, at the level TIDAL_LOG names (trace, debug, info, warn, error, off; default
+// Logs go to stderr, at the level in TIDAL_LOG (trace, debug, info, warn, error, off; default
 // warn). init_logging() reads it; -v raises it to info.
 #pragma once
 

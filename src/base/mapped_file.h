@@ -1,6 +1,6 @@
-// A whole file mapped read-only. Movable, owns the mapping. Throws Error(kNotFound | kIo) that
-// names the path when it cannot be opened, is a folder, or cannot be mapped. An empty file maps to
-// no bytes.
+// A whole file mapped read-only. Movable, owns the mapping. Throws Error(kNotFound | kIo) naming
+// the path if it cannot be opened, is a folder, or cannot be mapped. An empty file maps to no
+// bytes.
 #pragma once
 
 #include <cstddef>

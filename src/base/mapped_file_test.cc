@@ -84,7 +84,7 @@ TEST_F(MappedFileTest, SaysWhyItCannotOpen) {
 TEST_F(MappedFileTest, NamesAFileItMayNotRead) {
   const std::string path = write("locked", "secret");
   std::filesystem::permissions(path, std::filesystem::perms::none);
-  const bool root = ::geteuid() == 0;  // who may read every file
+  const bool root = ::geteuid() == 0;  // root may read every file
   if (root) {
     ASSERT_EQ(::seteuid(65534), 0);
   }

@@ -24,7 +24,7 @@ bool same(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-// Standard output or error, when that is where the file goes; else -1.
+// Standard output or error, if that is where the file goes; else -1.
 int standard_descriptor(const struct stat& file) {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     struct stat standard {};
@@ -33,7 +33,7 @@ int standard_descriptor(const struct stat& file) {
   return -1;
 }
 
-// Where the links lead, whether or not there is a file.
+// Where the links lead, whether or not a file exists there.
 std::string behind_links(const std::string& path) {
   constexpr int kMaxLinks = 40;
   std::error_code error;
@@ -46,7 +46,7 @@ std::string behind_links(const std::string& path) {
   return target.string();
 }
 
-// A pipe without a reader is refused, but one may be on its way.
+// A pipe without a reader is refused, but first given time for one to appear.
 int open_stream(const std::string& path) {
   constexpr int kTries = 20;
   for (int i = 0;; ++i) {
@@ -136,7 +136,7 @@ void OutputFile::commit() {
   if (through_) return;
   if (std::rename(beside_.c_str(), target_.c_str()) != 0) {
     if (errno != EBUSY) give_up(errno);
-    // A file that is mounted by itself, as containers do, cannot be renamed over.
+    // A file that is itself a mount point, as in containers, cannot be renamed over.
     std::error_code error;
     fs::copy_file(beside_, target_, fs::copy_options::overwrite_existing, error);
     if (error) give_up(error.value());

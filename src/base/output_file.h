@@ -1,12 +1,12 @@
-// OutputFile: a file that gets its whole content or keeps what it had.
+// OutputFile: a file that receives its whole content or keeps what it had.
 //
-// A regular file, or one that is not there yet, is replaced by commit(): the content is written
-// beside it and renamed, so that a failure or Ctrl-C leaves what was there. Symbolic links are
-// followed, and the new file has the old one's permissions. Everything else is written through as
-// it comes: pipes, terminals and devices, the file that standard output or standard error goes to,
-// and a file in a folder that takes no new ones.
-// The constructor finds out whether any of this can be done: make one before the work whose result
-// it takes. Throws Error(kIo) that names the path.
+// A regular file, or one that does not exist yet, is replaced by commit(): the content is written
+// beside it and renamed, so that a failure or Ctrl-C leaves the old content. Symbolic links are
+// followed, and the new file has the old one's permissions. Everything else is written through
+// directly: pipes, terminals and devices, the file that standard output or standard error goes to,
+// and a file in a folder where no file can be created.
+// The constructor finds out whether writing is possible: create it before the work whose result it
+// receives. Throws Error(kIo) naming the path.
 #pragma once
 
 #include <string>
@@ -30,17 +30,17 @@ class OutputFile {
   void open_beside();
 
   std::string path_;
-  std::string target_;  // the path behind links
-  std::string beside_;  // empty: not opened, or written through
+  std::string target_;  // the path after following links
+  std::string beside_;  // the temporary file; empty: not opened, or written through
   bool through_ = false;
   bool empties_ = false;  // before the first write
   int fd_ = -1;
 };
 
-// Whether there is something at the path that can only be written through.
+// Whether the path exists and can only be written through.
 bool is_stream(const std::string& path);
 
-// All of the text; returns errno of what went wrong, or 0.
+// Writes all of the text; returns the errno of a failure, or 0.
 int write_all(int fd, std::string_view text);
 
 }  // namespace tidal

@@ -67,7 +67,7 @@ int default_threads() {
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
     if (end == text || *end != '\0' || n < 1 || n > 4096) {
-      fail(ErrorCode::kInvalidArgument, "TIDAL_THREADS is '{}', give a number from 1 to 4096",
+      fail(ErrorCode::kInvalidArgument, "TIDAL_THREADS is '{}'; give a number from 1 to 4096",
            text);
     }
     return static_cast<int>(n);
@@ -79,7 +79,7 @@ int thread_count(int asked) {
   const int n = asked > 0 ? asked : default_threads();
   const int usable = usable_cpus();
   if (n <= usable) return n;
-  spdlog::warn("{} threads instead of {}: this process may use no more processors", usable, n);
+  spdlog::warn("{} threads instead of {}: this process may not use more processors", usable, n);
   return usable;
 }
 
@@ -101,13 +101,13 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-// Does what is left of the worker's own share, then of the others'. Returns how many tasks it did.
+// Does the rest of the worker's own share, then of the others'. Returns how many tasks it did.
 uint32_t ThreadPool::work(int worker) {
   uint32_t n_done = 0;
   for (int i = 0; i < n_threads_; ++i) {
     std::atomic<uint64_t>& tasks = shares_[static_cast<size_t>((worker + i) % n_threads_)].tasks;
     while (any_left(tasks.load(std::memory_order_relaxed))) {
-      // May be a task of a later loop than the one that woke this worker: it is as good.
+      // May belong to a later loop than the one that woke this worker: that is fine.
       const uint64_t mine = tasks.fetch_add(1, std::memory_order_acquire);
       if (!any_left(mine)) break;
       function_(context_, next_of(mine), worker);
@@ -127,8 +127,8 @@ void ThreadPool::run_erased(int64_t n_tasks, TaskFunction function, void* contex
   function_ = function;
   context_ = context;
   for (int worker = n_threads_ - 1; worker >= 0; --worker) {
-    // Sequentially consistent, as wait_for_tasks(): either a worker sees its tasks before it
-    // sleeps, or it is seen to sleep here.
+    // Sequentially consistent, like wait_for_tasks(): either a worker sees its tasks before it
+    // sleeps, or it is seen sleeping here.
     shares_[static_cast<size_t>(worker)].tasks.store(
         tasks_between(n_tasks * worker / n_threads_, n_tasks * (worker + 1) / n_threads_),
         std::memory_order_seq_cst);

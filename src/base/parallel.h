@@ -2,13 +2,13 @@
 //
 // run(n, f) calls f(task, worker) once for every task in [0, n), the caller being worker 0, and
 // returns when all are done. Each worker begins with its own share of consecutive tasks, so that it
-// walks through memory alone, and then takes over what others have not begun: one that sleeps or is
-// held up delays nobody. Which worker gets which task is therefore not fixed, and results must
-// depend on the task alone: that is how every reduction here gives the same bits for any number of
-// threads.
+// walks through memory in order, and then takes over tasks others have not begun: a worker that
+// sleeps or is held up delays nobody. Which worker gets which task is therefore not fixed, and
+// results must depend only on the task: that is how every reduction here gives the same bits for
+// any number of threads.
 //
-// Between loops workers spin, long enough to stay awake through a decode step: then a loop costs
-// one store per worker to begin and one counter to end, no system call. They sleep after that.
+// Between loops workers spin, long enough to stay awake through a decode step: a loop then costs
+// one store per worker to begin and one counter to end, no system call. After that they sleep.
 // Nothing allocates. One run() at a time, not reentrant; f must not throw.
 #pragma once
 
@@ -43,8 +43,8 @@ class ThreadPool {
  private:
   using TaskFunction = void (*)(void* context, int64_t task, int worker);
 
-  // The tasks of a worker's share that nobody has begun: the next one in the lower half, the end in
-  // the upper half. Whoever counts it up owns that task of the loop that is under way.
+  // The unclaimed tasks of a worker's share: the next one in the lower half, the end in the upper
+  // half. Whoever increments it owns that task of the current loop.
   struct alignas(64) Share {
     std::atomic<uint64_t> tasks{0};
   };
@@ -58,12 +58,12 @@ class ThreadPool {
   const int spins_;
   std::vector<std::thread> threads_;
 
-  // Of the loop under way; written before its shares, read by those who own a task of it.
+  // Of the current loop; written before its shares, read by those who own one of its tasks.
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
   uint32_t expected_ = 0;                      // what done_ will be after this loop
   std::vector<Share> shares_;                  // [n_threads]
-  alignas(64) std::atomic<uint32_t> done_{0};  // tasks that workers other than the caller ever did
+  alignas(64) std::atomic<uint32_t> done_{0};  // tasks ever done by workers other than the caller
   alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<uint32_t> wakes_{0};
   std::atomic<bool> stop_{false};
@@ -72,12 +72,11 @@ class ThreadPool {
 // The processors this process can keep busy: its affinity mask, capped by a cgroup CPU quota.
 int usable_cpus();
 
-// The number of threads to use by default: TIDAL_THREADS if set, else the physical cores among
-// those that are usable. At least 1.
+// The default number of threads: TIDAL_THREADS if set, else the usable physical cores. At least 1.
 int default_threads();
 
-// What a user asked for, 0 being the default; no more than usable_cpus(), beyond which threads only
-// wait for one another. Logs when it gives fewer.
+// The requested number, 0 meaning the default; no more than usable_cpus(), beyond which threads
+// only wait for one another. Logs if it gives fewer.
 int thread_count(int asked);
 
 }  // namespace tidal

@@ -33,7 +33,7 @@ TEST_P(ThreadPoolTest, RunsEveryTaskOnce) {
   }
 }
 
-// What a run wrote is seen by the caller and by the next run, without atomics.
+// What a run wrote is visible to the caller and to the next run, without atomics.
 TEST_P(ThreadPoolTest, TenThousandRunsSeeEachOthersWrites) {
   ThreadPool pool(GetParam());
   constexpr int64_t kTasks = 5;
@@ -56,7 +56,7 @@ TEST_P(ThreadPoolTest, AWorkerIsInOneTaskAtATime) {
   EXPECT_EQ(sum, 200 * 50);
 }
 
-// A worker that is held up in a task until all the others are done: somebody else must do them.
+// A worker is held up in a task until all the others are done: others must do them.
 TEST_P(ThreadPoolTest, TakesOverWhatAHeldUpWorkerHasNotBegun) {
   ThreadPool pool(GetParam());
   constexpr int64_t kTasks = 100;

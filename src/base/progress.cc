@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kWidth = 24;
 constexpr std::chrono::milliseconds kBetweenDrawings{100};
-constexpr std::chrono::seconds kBetweenTicks{1};  // of a bar that hears nothing
+constexpr std::chrono::seconds kBetweenTicks{1};  // of a bar without updates
 constexpr std::chrono::seconds kBetweenLines{30};
 
 double seconds(ProgressBar::Clock::duration duration) {
@@ -26,7 +26,7 @@ std::string duration_text(double seconds) {
   return fmt::format("{}:{:02} min", whole / 60, whole % 60);
 }
 
-// Nobody's loss when it fails.
+// Failures are ignored.
 void write_to_stderr(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);

@@ -1,9 +1,9 @@
 // Progress of long work on stderr.
 //
 // On a terminal: a bar with rate and time left, redrawn at most ten times a second and wiped when
-// destroyed. Elsewhere, in a log: a line every 30 seconds, whether or not something new was
-// reported, so that a silent program is one that has stopped. A thread of its own keeps the time;
-// update() and clear() may be called from any thread.
+// destroyed. Elsewhere, e.g. in a log: a line every 30 seconds, whether or not anything new was
+// reported, so that silence means the program has stopped. It runs its own timer thread; update()
+// and clear() may be called from any thread.
 #pragma once
 
 #include <chrono>
@@ -21,15 +21,15 @@ class ProgressBar {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Where a bar shows itself; tests say.
+  // Where and how to show progress; tests override it.
   struct Place {
     bool terminal;
-    Clock::duration between_lines;  // of a log
+    Clock::duration between_lines;  // in a log
     void (*write)(const std::string& text);
   };
   static Place standard_error();
 
-  // Work that is not counted has no unit: what is shown is how long it has taken.
+  // Uncounted work has no unit: only the elapsed time is shown.
   explicit ProgressBar(std::string label, std::string unit = "", Place place = standard_error());
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
@@ -37,7 +37,7 @@ class ProgressBar {
 
   // total 0: unknown.
   void update(int64_t done, int64_t total);
-  // Until the next update nothing is shown.
+  // Shows nothing until the next update.
   void clear();
 
  private:
@@ -62,7 +62,7 @@ class ProgressBar {
   std::thread timer_;
 };
 
-// Work in stages, a bar for each: the next one begins when a stage of another name is reported.
+// Work in stages, a bar for each: the next one begins when a stage with another name is reported.
 class StageBar {
  public:
   void update(std::string_view stage, const std::string& unit, int64_t done, int64_t total);

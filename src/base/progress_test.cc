@@ -27,7 +27,7 @@ std::string take_shown() {
   return std::exchange(shown, {});
 }
 
-// What is shown until it holds this text; a test that waits in vain ends by its time limit.
+// Waits until what is shown holds this text; a test that waits in vain fails by its time limit.
 std::string wait_for(const std::string& text) {
   std::string all;
   while (all.find(text) == std::string::npos) {

@@ -7,14 +7,14 @@
 namespace tidal {
 namespace {
 
-// Not for terminals: controls, and the marks that reorder what stands around them.
+// Not for terminals: controls, and marks that reorder the surrounding text.
 bool is_control(uint32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
          (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
 }
 
-// Bytes of the printable character that text, which is not empty, begins with; 0 when it begins
-// with a control or with no valid UTF-8.
+// Length of the printable character that text (not empty) begins with; 0 if it begins with a
+// control or invalid UTF-8.
 size_t printable_length(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
   const size_t length = first < 0x80   ? 1
@@ -35,7 +35,8 @@ size_t printable_length(std::string_view text) {
   return is_control(c) ? 0 : length;
 }
 
-// A printable character of `length` bytes, or one byte escaped where that is 0. Bytes used.
+// A printable character of `length` bytes, or one escaped byte if that is 0. Returns the bytes
+// used.
 size_t append(std::string_view text, size_t length, std::string* out) {
   if (length > 0) {
     out->append(text.substr(0, length));

@@ -1,5 +1,5 @@
 // UTF-8, read strictly: no overlong forms, no surrogates, nothing above U+10FFFF. Pure functions on
-// views; nothing allocates unless it returns a string, nothing fails.
+// views; only those returning a string allocate, none fail.
 #pragma once
 
 #include <cstddef>
@@ -18,10 +18,10 @@ struct Utf8Step {
   char32_t code_point;  // of a character only
 };
 
-// What stands at text[at]; at < text.size(). kTruncated: the text ends inside a character.
+// The character at text[at]; at < text.size(). kTruncated: the text ends inside a character.
 Utf8Step read_utf8(std::string_view text, size_t at);
 
-// Bytes of whole characters from text[at] on, up to the first byte that belongs to none.
+// Bytes of whole characters from text[at] on, up to the first byte that is not part of one.
 size_t valid_utf8_length(std::string_view text, size_t at);
 
 bool is_white_space(char32_t code_point);  // Unicode's White_Space

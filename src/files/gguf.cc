@@ -19,7 +19,7 @@ T load(const std::byte* data) {
   return value;
 }
 
-// A string of a checked entry, and the place behind it.
+// A string of a checked entry, and the position after it.
 std::string_view load_string(const std::byte** data) {
   const auto length = load<uint64_t>(*data);
   const std::string_view text(reinterpret_cast<const char*>(*data) + sizeof(length), length);

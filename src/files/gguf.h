@@ -2,12 +2,12 @@
 //
 // open() maps the file and keeps it mapped; string views, tensor data and TensorInfo pointers live
 // as long as the GgufFile (moving it keeps them valid). Reading is thread-safe. Every field of the
-// header is checked against the file's real size before use and bounds the memory taken; what does
-// not hold is an Error that names file and field: kCorrupt when the file breaks the format,
-// kUnsupported for a version, byte order, part of a split model, nested array or tensor type that
-// tidal does not read (one such tensor fails open(): its size cannot be verified). Keys and names
-// are printable ASCII; string values are any bytes: quote() them before showing them to a person.
-// A file that another process shortens while it is mapped is outside of what can be checked.
+// header is checked against the file's real size before use and bounds the memory taken; a
+// violation is an Error naming file and field: kCorrupt if the file breaks the format, kUnsupported
+// for a version, byte order, part of a split model, nested array or tensor type that tidal does not
+// read (one such tensor fails open(): its size cannot be verified). Keys and names are printable
+// ASCII; string values are arbitrary bytes: quote() them before showing them to a person. A file
+// that another process shortens while it is mapped cannot be guarded against.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +40,7 @@ enum class GgufType : uint32_t {
   kFloat64 = 12,
 };
 
-// One line of metadata for a person.
+// One line of metadata, for people.
 struct GgufLine {
   std::string_view key;
   std::string type;   // "uint32", "string", "string[49152]"
@@ -50,8 +50,8 @@ struct GgufLine {
 class GgufFile {
  public:
   static GgufFile open(const std::string& path);
-  // The same without tensors, which are not looked at: tensors() is empty. A file that holds no
-  // weights, types of them that tidal does not read or the first part of a split model will do.
+  // The same without looking at tensors: tensors() is empty. Accepts a file without weights, with
+  // tensor types tidal does not read, or the first part of a split model.
   static GgufFile open_metadata(const std::string& path);
   // The same from memory, which the caller keeps alive; `name` is for error messages.
   static GgufFile parse(std::span<const std::byte> bytes, std::string name);
@@ -60,8 +60,8 @@ class GgufFile {
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
 
-  // Metadata by key: nullopt when absent, Error(kCorrupt) when the value has another type or does
-  // not fit. find_int takes every integer type; find_float every float and integer type.
+  // Metadata by key: nullopt when absent, Error(kCorrupt) if the value has another type or does not
+  // fit. find_int accepts every integer type; find_float every float and integer type.
   std::optional<int64_t> find_int(std::string_view key) const;
   std::optional<double> find_float(std::string_view key) const;
   std::optional<bool> find_bool(std::string_view key) const;
@@ -70,7 +70,7 @@ class GgufFile {
   std::optional<std::vector<int64_t>> find_ints(std::string_view key) const;
   std::optional<std::vector<float>> find_floats(std::string_view key) const;
 
-  // The same, where absence is Error(kCorrupt) too.
+  // The same, but absence is also Error(kCorrupt).
   int64_t require_int(std::string_view key) const;
   double require_float(std::string_view key) const;
   std::string_view require_string(std::string_view key) const;

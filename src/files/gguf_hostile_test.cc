@@ -1,5 +1,5 @@
-// Files that lie: each class of lie must end in an Error that names file and field, without reading
-// past the bytes (the sanitizer build watches) and without memory in proportion to the lie.
+// Malformed files: each class must end in an Error naming file and field, without reading out of
+// bounds (the sanitizer build watches) and without allocating what the file claims.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -67,7 +67,7 @@ TEST(GgufHostileTest, HugeCounts) {
   }
   expect_corrupt(Writer(1000, 0), {"tensor count 1000", "cannot fit"});
   expect_corrupt(Writer(0, 1000), {"metadata count 1000", "cannot fit"});
-  // Plausible for the size of the file, but not there.
+  // Plausible for the size of the file, but missing.
   expect_corrupt(Writer(0, 2).entry("a", std::string(100, 'x')), {"metadata key number 2", "key"});
 }
 
@@ -128,7 +128,7 @@ TEST(GgufHostileTest, Alignment) {
   expect_corrupt(Writer(0, 1).entry("general.alignment", GgufType::kInt32, int32_t{-32}),
                  {"general.alignment", "-32"});
   expect_corrupt(Writer(0, 1).entry("general.alignment", "32"), {"general.alignment", "string"});
-  // Allowed, but then the data would begin behind the end.
+  // Allowed, but then the data would begin past the end.
   expect_corrupt(Writer(1, 1)
                      .entry("general.alignment", GgufType::kUint32, 1u << 20)
                      .tensor("w", {1}, 0, 0)
@@ -155,7 +155,7 @@ TEST(GgufHostileTest, ElementCountsThatWrap) {
 }
 
 TEST(GgufHostileTest, ByteSizesThatWrap) {
-  // The elements can be counted in 64 bits, their bytes not.
+  // The elements can be counted in 64 bits, their bytes cannot.
   expect_corrupt(with_tensor({uint64_t{1} << 62}, 0, 0), {"\"w\"", "larger than any file"});
   expect_corrupt(with_tensor({(uint64_t{1} << 62) + 8}, 0, 0), {"\"w\"", "larger than any file"});
   expect_corrupt(with_tensor({uint64_t{1} << 62}, 8, 0), {"\"w\""});
@@ -230,7 +230,7 @@ TEST(GgufHostileTest, NamesThatWouldSpoilATerminal) {
   }
 }
 
-// A complete file with one of everything, cut anywhere, with any one byte changed.
+// A complete file with one of everything, truncated anywhere, with any one byte changed.
 Writer complete_file() {
   return Writer(2, 5)
       .entry("general.architecture", "llama")
@@ -262,7 +262,7 @@ TEST(GgufHostileTest, TruncatedAnywhere) {
   const std::vector<std::byte> whole = complete_file().bytes();
   read_everything(GgufFile::parse(whole, "whole"));
   for (size_t n = 0; n < whole.size(); ++n) {
-    // Its own allocation, so that a read past the end is seen.
+    // A separate allocation, so that a read past the end is detected.
     const std::vector<std::byte> part(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(n));
     expect_error(ErrorCode::kCorrupt, {"cut.gguf"}, [&] { GgufFile::parse(part, "cut.gguf"); });
   }
@@ -283,7 +283,7 @@ TEST(GgufHostileTest, AnyByteChanged) {
   }
 }
 
-// Everything above in one address space of a few hundred MB: lies of many GB allocate nothing.
+// Everything above in an address space of a few hundred MB: claims of many GB allocate nothing.
 // (Sanitizers reserve terabytes, so they cannot run under such a limit.)
 TEST(GgufHostileTest, LiesTakeNoMemory) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -319,13 +319,13 @@ TEST_F(GgufPathTest, EachNamesThePath) {
   expect(ErrorCode::kIo, folder_, "not a regular file");
   std::ofstream(folder_ + "/empty.gguf");
   expect(ErrorCode::kCorrupt, folder_ + "/empty.gguf", "empty");
-  std::ofstream(folder_ + "/text.gguf") << "hello, this is no model";
+  std::ofstream(folder_ + "/text.gguf") << "hello, this is not a model";
   expect(ErrorCode::kCorrupt, folder_ + "/text.gguf", "not a GGUF file");
 
   const std::string locked = folder_ + "/locked.gguf";
   std::ofstream(locked) << "GGUF";
   ASSERT_EQ(::chmod(locked.c_str(), 0), 0);
-  const bool root = ::geteuid() == 0;  // who may read everything
+  const bool root = ::geteuid() == 0;  // root may read everything
   if (root) {
     ASSERT_EQ(::seteuid(65534), 0);
   }

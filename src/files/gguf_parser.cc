@@ -34,7 +34,7 @@ constexpr TypeTraits kTypes[] = {
     {"uint64", 8}, {"int64", 8},   {"float64", 8},
 };
 
-// Names that GGML gives its types, so that an error can call by name what tidal does not read.
+// GGML's names of its types, so that errors can name types tidal does not read.
 struct KnownType {
   uint32_t number;
   std::string_view name;
@@ -92,7 +92,7 @@ std::string_view GgufParser::read_string(const char* field) {
 std::string_view GgufParser::read_name(const char* field) {
   const std::string_view name = read_string(field);
   if (name.empty() || name.size() > kMaxNameLength) {
-    fail(ErrorCode::kCorrupt, "{}: {} is {} bytes long, allowed are 1 to {}", where(), field,
+    fail(ErrorCode::kCorrupt, "{}: {} is {} bytes long; must be 1 to {}", where(), field,
          name.size(), kMaxNameLength);
   }
   const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
@@ -135,8 +135,9 @@ void GgufParser::read_magic_and_version() {
          file_.path_);
   }
   if (version != 2 && version != 3) {
-    fail(ErrorCode::kUnsupported, "{}: header: GGUF version {} is not supported, only 2 and 3",
-         file_.path_, version);
+    fail(ErrorCode::kUnsupported,
+         "{}: header: GGUF version {} is not supported; supported are 2 and 3", file_.path_,
+         version);
   }
   file_.version_ = version;
 }
@@ -227,7 +228,7 @@ void GgufParser::read_tensor() {
   tensor.name = name_;
   const auto n_dimensions = read<uint32_t>("number of dimensions");
   if (n_dimensions > kMaxTensorDimensions) {
-    fail(ErrorCode::kCorrupt, "{}: {} dimensions, at most {} are allowed", where(), n_dimensions,
+    fail(ErrorCode::kCorrupt, "{}: {} dimensions; at most {} are allowed", where(), n_dimensions,
          kMaxTensorDimensions);
   }
   for (uint32_t i = 0; i < n_dimensions; ++i) {
@@ -265,7 +266,7 @@ void GgufParser::read_tensor() {
   file_.tensors_.push_back(std::move(tensor));
 }
 
-// Tensor offsets count from the first aligned byte behind the header.
+// Tensor offsets count from the first aligned byte after the header.
 void GgufParser::place_tensors() {
   kind_ = "tensor";
   const uint64_t mask = file_.alignment_ - 1;

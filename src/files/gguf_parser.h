@@ -1,5 +1,5 @@
 // One pass over the header of a GGUF file that fills a GgufFile and checks every field on the way.
-// See gguf.h for what is an error. Used once per file; owns nothing.
+// See gguf.h for the errors. Used once per file; owns nothing.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace tidal {
 
-// Bytes of one value of a fixed size; 0 for strings, arrays and numbers that are no type.
+// Size of one value of a fixed-size type; 0 for strings, arrays and invalid type numbers.
 size_t gguf_type_size(GgufType type);
 std::string_view gguf_type_name(GgufType type);
 
@@ -53,7 +53,7 @@ class GgufParser {
   uint64_t n_tensors_ = 0;
   std::vector<uint64_t> offsets_;  // [n_tensors], from the start of the data section
 
-  // The current field's place, put together only when an error needs it.
+  // The current field's place, formatted only when an error needs it.
   const char* kind_ = "header";
   std::string_view name_;
   uint64_t number_ = 0;

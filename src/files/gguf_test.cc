@@ -25,7 +25,7 @@ using testing::IsEmpty;
 
 const std::string kFolder = data_path("files/");
 
-// Both versions of the file that tests/fixtures/make_file_fixtures.py writes.
+// Both versions of the file written by tests/fixtures/make_file_fixtures.py.
 class GgufFixtureTest : public testing::TestWithParam<int> {
  protected:
   const GgufFile file_ = GgufFile::open(kFolder + "tiny-v" + std::to_string(GetParam()) + ".gguf");
@@ -195,10 +195,10 @@ TEST(GgufTest, EmptyStringsArraysAndScalarsAreFine) {
   EXPECT_EQ(file.find_tensor("scalar")->bytes, 4u);
 }
 
-// Real files, where the machine has them.
+// Real files, if the machine has them.
 TEST(GgufTest, ReadsTheVocabulariesOfOtherTools) {
   const std::filesystem::path folder = std::filesystem::path(shared_path("tokenizers"));
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " does not exist";
   int n_files = 0;
   for (const auto& item : std::filesystem::directory_iterator(folder)) {
     if (item.path().extension() != ".gguf") continue;
@@ -216,7 +216,7 @@ TEST(GgufTest, ReadsTheDefaultModel) {
                              : home != nullptr ? std::string(home) + "/.cache"
                                                : "";
   const std::string path = folder + "/tidal/SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " does not exist";
   const GgufFile file = GgufFile::open(path);
   EXPECT_EQ(file.require_string("general.architecture"), "llama");
   EXPECT_EQ(file.require_int("llama.block_count"), 30);

@@ -1,4 +1,4 @@
-// Builds the bytes of GGUF files for tests, with every field as wrong as the test wants it. Raw:
+// Builds the bytes of GGUF files for tests, with every field as wrong as the test needs. Raw:
 // nothing is checked, counts are what the caller says.
 #pragma once
 

@@ -14,7 +14,7 @@ std::optional<int64_t> element_count(std::span<const int64_t> shape) {
   bool empty = false;
   for (const int64_t n : shape) {
     if (n < 0) return std::nullopt;
-    // A zero must not hide that the other dimensions overflow.
+    // A zero must not hide an overflow of the other dimensions.
     if (n == 0) {
       empty = true;
     } else if (!checked_mul(count, n, &count)) {

@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own library
-constexpr size_t kMaxDimensions = 32;              // to verify; readable are kMaxTensorDimensions
+constexpr size_t kMaxDimensions = 32;              // to verify; to read: kMaxTensorDimensions
 
 // Every type of the format whose elements are whole bytes.
 struct ElementType {
@@ -35,10 +35,10 @@ constexpr ElementType kElementTypes[] = {
 struct Entry {
   TensorInfo info;
   uint64_t begin = 0;
-  std::string reason;  // why the tensor cannot be read; empty when it can
+  std::string reason;  // why the tensor cannot be read; empty if it can
 };
 
-// One tensor of a header, with the place of its description for messages.
+// One tensor of a header; its description's place is for messages.
 class EntryReader {
  public:
   EntryReader(const std::string& file, const std::string& name, const Json& value)
@@ -72,12 +72,12 @@ std::vector<int64_t> EntryReader::read_shape() const {
   const Json& list = field("shape");
   if (!list.is_array()) corrupt("\"shape\" is not an array");
   if (list.size() > kMaxDimensions) {
-    corrupt("\"shape\" has {} dimensions, at most {} are allowed", list.size(), kMaxDimensions);
+    corrupt("\"shape\" has {} dimensions; at most {} are allowed", list.size(), kMaxDimensions);
   }
   std::vector<int64_t> shape;
   for (const Json& n : list) {
     if (!n.is_number_unsigned() || n.get<uint64_t>() > uint64_t{INT64_MAX}) {
-      corrupt("\"shape\" must hold whole numbers from 0 on");
+      corrupt("\"shape\" must hold whole numbers >= 0");
     }
     shape.push_back(n.get<int64_t>());
   }
@@ -92,8 +92,8 @@ std::pair<uint64_t, uint64_t> EntryReader::read_offsets(uint64_t data_size) cons
   }
   const auto begin = list[0].get<uint64_t>(), end = list[1].get<uint64_t>();
   if (begin > end || end > data_size) {
-    corrupt("\"data_offsets\" [{}, {}] lie outside of the {} bytes of data the file has", begin,
-            end, data_size);
+    corrupt("\"data_offsets\" [{}, {}] lie outside the {} bytes of data the file has", begin, end,
+            data_size);
   }
   return {begin, end};
 }
@@ -128,7 +128,7 @@ Entry EntryReader::read(std::span<const std::byte> data) const {
   if (type_name == "F32" || type_name == "F16" || type_name == "BF16") {
     entry.info.dtype = *dtype_from_name(type_name);
     if (entry.info.shape.size() > kMaxTensorDimensions) {
-      entry.reason = fmt::format("{} dimensions are not supported, at most {} are",
+      entry.reason = fmt::format("{} dimensions are not supported; at most {} are",
                                  entry.info.shape.size(), kMaxTensorDimensions);
     }
   } else {
@@ -138,7 +138,7 @@ Entry EntryReader::read(std::span<const std::byte> data) const {
   return entry;
 }
 
-// The format wants the data covered from its first byte to its last, each byte once.
+// The format requires the data to be covered from first byte to last, each byte once.
 void check_coverage(const std::vector<Entry>& entries, uint64_t data_size,
                     const std::string& name) {
   uint64_t expected = 0;
@@ -204,7 +204,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, const std:
     entries.push_back(EntryReader(name, key, value).read(data));
   }
   std::ranges::sort(entries, {}, [](const Entry& entry) {
-    return std::pair(entry.begin, entry.info.bytes);  // empty tensors before their neighbour
+    return std::pair(entry.begin, entry.info.bytes);  // sorts empty tensors before their neighbour
   });
   check_coverage(entries, data.size(), name);
 
@@ -254,7 +254,7 @@ void SafetensorsFolder::add_index(const std::string& folder, const std::string& 
     }
     for (const std::string& tensor : tensors) {
       if (!present.contains(tensor)) {
-        fail(ErrorCode::kCorrupt, "{}: tensor {} is said to be in {}, but is not there", index_path,
+        fail(ErrorCode::kCorrupt, "{}: tensor {} should be in {}, but is not there", index_path,
              quote(tensor), quote(file));
       }
     }

@@ -1,12 +1,12 @@
-// The tensors of a Hugging Face checkpoint: one .safetensors file or several behind an index.
+// The tensors of a Hugging Face checkpoint: one .safetensors file, or several with an index.
 //
 // open() takes a folder (model.safetensors, else model.safetensors.index.json), a .safetensors file
 // or an index file; it maps the files and keeps them mapped, and TensorInfo pointers live as long
 // as the object (moving keeps them valid). Reading is thread-safe. Headers are checked in full
 // against the files' real sizes: Error(kCorrupt | kUnsupported | kNotFound | kIo) names file and
 // field. A tensor whose size can be verified but that tidal does not read (I64, F8_E4M3, more than
-// four dimensions) is an Error(kUnsupported) only when asked for; an unknown type, whose size
-// cannot be verified, already when opened.
+// four dimensions) is an Error(kUnsupported) only when requested; an unknown type, whose size
+// cannot be verified, fails open().
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@
 
 namespace tidal {
 
-// A tensor that is there and well-formed, but not readable, and why.
+// A well-formed tensor that cannot be read, and why.
 struct UnsupportedTensor {
   std::string name;
   std::string reason;
@@ -41,7 +41,7 @@ class SafetensorsFolder {
 
   const std::string& path() const { return path_; }
   std::span<const TensorInfo> tensors() const { return tensors_; }  // readable ones, by name
-  // Null when absent; Error(kUnsupported) when there, but of a type or shape tidal does not read.
+  // Null when absent; Error(kUnsupported) if present with a type or shape tidal does not read.
   const TensorInfo* find_tensor(std::string_view name) const;
 
  private:

@@ -198,7 +198,7 @@ TEST(SafetensorsHostileTest, UnknownTypesCannotBeVerified) {
     expect_bad(one_tensor(dtype, "[1]", "[0,4]"), 4, {"\"w\"", "not known", "F32, F16 and BF16"},
                ErrorCode::kUnsupported);
   }
-  // A known size does not excuse a wrong one.
+  // A type we know but do not read does not excuse a wrong size.
   expect_bad(one_tensor("I64", "[1]", "[0,4]"), 4, {"\"w\"", "takes 8 bytes"});
   expect_bad(one_tensor("F8_E4M3", "[1]", "[0,4]"), 4, {"\"w\"", "takes 1 bytes"});
 }
@@ -238,7 +238,7 @@ TEST_F(SafetensorsFolderTest, NamesAFileItMayNotRead) {
   write_tensor("model.safetensors", "a");
   ASSERT_EQ(::chmod((folder_ + "/model.safetensors").c_str(), 0), 0);
   ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
-  const bool root = ::geteuid() == 0;  // who may read everything
+  const bool root = ::geteuid() == 0;  // root may read everything
   if (root) {
     ASSERT_EQ(::seteuid(65534), 0);
   }
@@ -291,10 +291,10 @@ TEST_F(SafetensorsFolderTest, PrefersTheSingleFile) {
   EXPECT_NE(SafetensorsFolder::open(folder_).find_tensor("single"), nullptr);
 }
 
-// A real checkpoint, where the machine has it.
+// A real checkpoint, if the machine has it.
 TEST(SafetensorsTest, ReadsACheckpointOfAnotherTool) {
   const std::string folder = shared_path("models/tinystories-656k");
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " does not exist";
   const auto checkpoint = SafetensorsFolder::open(folder);
   EXPECT_THAT(checkpoint.find_tensor("lm_head.weight")->shape, ElementsAre(2048, 128));
 }

@@ -29,7 +29,7 @@ Value loop_attribute(Run& run, const LoopState& loop, const std::string& name) {
   if (name == "length") return number(items.size());
   if (name == "revindex") return number(items.size() - loop.index);
   if (name == "revindex0") return number(items.size() - loop.index - 1);
-  if (name == "depth") return Value(int64_t{1});  // only recursive loops deepen it
+  if (name == "depth") return Value(int64_t{1});  // only recursive loops increase it
   if (name == "depth0") return Value(int64_t{0});
   if (name == "previtem") {
     return loop.index > 0 ? items[loop.index - 1] : Value::undefined("previtem");
@@ -42,7 +42,7 @@ Value loop_attribute(Run& run, const LoopState& loop, const std::string& name) {
   return Value::undefined(name);
 }
 
-// Methods that Python has. The sandbox hides those that change their object.
+// Methods that exist in Python. The sandbox hides those that modify their object.
 Value string_attribute(const std::string& name) {
   return method_or_undefined(
       name,
@@ -93,7 +93,7 @@ int64_t slice_bound(Run& run, const Value& value, int64_t otherwise) {
   return value.as_integer();
 }
 
-// The positions that [start:stop:step] picks of n, as Python's slice.indices.
+// The positions that [start:stop:step] selects out of n, like Python's slice.indices.
 std::vector<size_t> slice_positions(Run& run, size_t n, const Value& start, const Value& stop,
                                     const Value& step) {
   const int64_t size = static_cast<int64_t>(n);

@@ -35,13 +35,13 @@ enum class ExprKind {
   kCompare,      // children[0] operators[0] children[1] operators[1] children[2] ...
   kConcat,       // children, joined as text
   kConditional,  // children[1] if children[0] else children[2], which may be null
-  kRefused,      // what is not supported: an error where it is reached, called name
+  kRefused,      // unsupported: an error when reached, called name
 };
 
 struct Expr {
   ExprKind kind;
   int line;
-  size_t depth = 1;  // levels of nodes, this one included
+  size_t depth = 1;  // levels of nodes, including this one
   std::string name;
   Value constant;
   std::vector<ExprPtr> children;
@@ -66,15 +66,15 @@ enum class StmtKind {
   kContinue,
   kWith,         // parameters as bindings, body; a scope of its own
   kFilterBlock,  // body's output through expr, a filter chain on kCaptured
-  kGeneration,   // body, in a scope of its own
-  kCallBlock,    // expr, a call that is given caller(parameters): body
-  kRefused,      // what is not supported: an error where it is reached, called name
+  kGeneration,   // body, in its own scope
+  kCallBlock,    // expr, a call that receives caller(parameters): body
+  kRefused,      // unsupported: an error when reached, called name
 };
 
-// The name under which a filter chain finds the text of its block; no template can spell it.
+// The name under which a filter chain finds its block's text; no template can spell it.
 inline constexpr const char* kCaptured = "<captured>";
 
-// Names that a macro's body may use without their being parameters.
+// Names a macro's body may use without declaring them as parameters.
 struct ImpliedNames {
   bool caller = false;
   bool varargs = false;

@@ -9,7 +9,7 @@ namespace tidal::jinja {
 namespace {
 
 Value call_range(Run& run, const Arguments& args) {
-  constexpr int64_t kLongest = 100'000;  // the sandbox's own bound
+  constexpr int64_t kLongest = 100'000;  // the limit of Jinja's sandbox
   const auto given = args.bind(run, "range", {"start", "stop", "step"}, 1);
   int64_t start = integer_argument(run, given[0], 0);
   int64_t stop = integer_argument(run, given[1], 0);

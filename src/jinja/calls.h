@@ -1,5 +1,5 @@
 // What templates call: filters, tests, methods, global functions; and how attributes and items are
-// found. The names and meanings are Jinja's and Python's; those not known here are kUnsupported.
+// found. Names and meanings are those of Jinja and Python; unknown ones are kUnsupported.
 #pragma once
 
 #include <initializer_list>
@@ -17,7 +17,7 @@ struct Arguments {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> keywords;
 
-  // One value per parameter, in order; nullptr where none was given. An error if an argument has no
+  // One value per parameter, in order; nullptr if none was given. An error if an argument has no
   // parameter or a required one is missing.
   std::vector<const Value*> bind(Run& run, std::string_view callee,
                                  std::initializer_list<std::string_view> parameters,
@@ -31,7 +31,7 @@ Value call_method(Run& run, const Value& self, const std::string& name, const Ar
 Value call_builtin(Run& run, const std::string& name, const Arguments& args);
 bool is_builtin(std::string_view name);
 
-// object.name and object[key], undefined where there is no such thing.
+// object.name and object[key]; undefined if absent.
 Value get_attribute(Run& run, const Value& object, const std::string& name);
 Value get_item(Run& run, const Value& object, const Value& key);
 Value get_slice(Run& run, const Value& object, const Value& start, const Value& stop,
@@ -46,7 +46,7 @@ Filter find_list_filter(std::string_view name);
 Value call_string_method(Run& run, const Value& self, const std::string& name,
                          const Arguments& args);
 
-// Argument checks with the errors of their callers.
+// Argument checks, with errors in the caller's name.
 int64_t integer_argument(Run& run, const Value* value, int64_t otherwise);
 JinjaText text_argument(Run& run, const Value* value, std::string_view otherwise);
 bool truth_argument(const Value* value, bool otherwise);

@@ -1,4 +1,4 @@
-// Equality, order, membership and iteration of values, as Python has them.
+// Equality, order, membership and iteration of values, with Python's semantics.
 #include <cstring>
 #include <utility>
 
@@ -81,7 +81,7 @@ int compare(Run& run, const Value& a, const Value& b) {
     }
     return three_way(left.size(), right.size());
   }
-  run.error("{} and {} have no order", type_name(a), type_name(b));
+  run.error("{} and {} cannot be ordered", type_name(a), type_name(b));
 }
 
 bool contains(Run& run, const Value& container, const Value& item) {

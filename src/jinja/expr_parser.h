@@ -1,4 +1,4 @@
-// Parses expressions from a TokenStream, with Jinja's precedence. Errors as in jinja_parser.h.
+// Parses expressions from a TokenStream, with Jinja's precedence. Errors as in jinja/parser.h.
 #pragma once
 
 #include <string>
@@ -17,11 +17,11 @@ class ExprParser {
   ExprPtr parse(bool conditional = true);
   // The same, or a tuple if there are commas.
   ExprPtr parse_tuple(bool conditional = true);
-  // `name | filter(...)...`: applies the filters that follow to `value`. inline_first: the first
+  // `name | filter(...)...`: applies the following filters to `value`. inline_first: the first
   // filter comes without a bar.
   ExprPtr parse_filters(ExprPtr value, bool inline_first);
 
-  ImpliedNames implied;  // which of them have been read; the caller resets it
+  ImpliedNames implied;  // which of them were read; the caller resets it
 
  private:
   using Node = ExprPtr;

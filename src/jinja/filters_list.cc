@@ -1,4 +1,4 @@
-// Filters on lists and dicts, and the choice among all filters.
+// Filters on lists and dicts, and the dispatch of all filters.
 #include <algorithm>
 #include <utility>
 
@@ -8,7 +8,7 @@
 namespace tidal::jinja {
 namespace {
 
-// "a.b.0" of an item, as Jinja's attribute arguments go; `otherwise` stands for what is missing.
+// "a.b.0" of an item, like Jinja's attribute arguments; `otherwise` replaces what is missing.
 Value attribute_path(Run& run, Value item, const Value& path, const Value* otherwise = nullptr) {
   const auto step_into = [&](const Value& key) {
     item = get_item(run, item, key);
@@ -31,7 +31,7 @@ Value attribute_path(Run& run, Value item, const Value& path, const Value* other
   return item;
 }
 
-// Sorting, min, max and unique see strings in lower case unless asked not to.
+// Sorting, min, max and unique compare strings in lower case unless told otherwise.
 Value fold(Run& run, const Value& value, bool case_sensitive) {
   if (case_sensitive || !value.is_text()) return value;
   return run.text(change_case(run, value.as_text(), Case::kLower));
@@ -190,7 +190,7 @@ Value filter_sum(Run& run, const Value& value, const Arguments& args) {
   return total;
 }
 
-// The name in an argument list's front, and the arguments after it.
+// The name at the front of an argument list, and the arguments after it.
 std::pair<std::string, Arguments> split_name(Run& run, const Arguments& args, size_t at) {
   const Value& name = args.positional[at];
   if (!name.is_text()) run.error("a filter or test is named by a string");

@@ -1,4 +1,4 @@
-// Filters that give text or numbers.
+// Filters that return text or numbers.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -27,7 +27,7 @@ Value filter_capitalize(Run& run, const Value& value, const Arguments& args) {
   return run.text(change_case(run, soft_text(run, value), Case::kCapitalize));
 }
 
-// Words here are what stands between spaces, hyphens and opening brackets, unlike str.title.
+// Words here are separated by spaces, hyphens and opening brackets, unlike in str.title.
 Value filter_title(Run& run, const Value& value, const Arguments& args) {
   args.expect_none(run, "title");
   const JinjaText text = soft_text(run, value);
@@ -206,7 +206,7 @@ Value filter_round(Run& run, const Value& value, const Arguments& args) {
     std::snprintf(buffer, sizeof buffer, "%.*f", static_cast<int>(precision), number);
     return Value(std::strtod(buffer, nullptr));
   }
-  if (method != "ceil" && method != "floor") run.error("no way to round is called '{}'", method);
+  if (method != "ceil" && method != "floor") run.error("unknown rounding method '{}'", method);
   const double scale = std::pow(10.0, static_cast<double>(precision));
   return Value((method == "ceil" ? std::ceil(number * scale) : std::floor(number * scale)) / scale);
 }

@@ -1,4 +1,4 @@
-// Walks a program's tree and gives its text. One object per render, on one thread; refers to the
+// Walks a program's tree and returns its text. One object per render, on one thread; refers to the
 // program and the options, which must outlive it.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace tidal::jinja {
 class Interpreter {
  public:
   Interpreter(const Program& program, const JinjaOptions& options);
-  ~Interpreter();  // takes apart scopes that macros hold, which may hold the macros
+  ~Interpreter();  // breaks cycles of scopes that hold macros that hold the scopes
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
@@ -28,7 +28,7 @@ class Interpreter {
   enum class Flow { kNormal, kBreak, kContinue };
   using ScopePtr = std::shared_ptr<Scope>;
 
-  // Statements (jinja_statements.cc). What they print goes to output_.
+  // Statements (statements.cc). They print to output_.
   Flow execute(const Body& body);
   Flow execute(const Stmt& stmt);
   Flow execute_if(const Stmt& stmt);
@@ -41,11 +41,11 @@ class Interpreter {
   void assign(const Stmt& stmt, const Value& value);
   void assign(const Target& target, const Value& value);
   void print(const JinjaText& text);
-  // The body's output as a value, run in a scope of its own.
+  // The body's output as a value, run in its own scope.
   Value capture(const Body& body);
   Value through_filters(const Expr& filters, Value captured);
 
-  // Expressions (jinja_expressions.cc).
+  // Expressions (expressions.cc).
   Value evaluate(const Expr& expr);
   Value evaluate_name(const Expr& expr);
   Value evaluate_filter(const Expr& expr);
@@ -79,7 +79,7 @@ class Interpreter {
   const Program& program_;
   Run run_;
   ScopePtr scope_;
-  std::vector<ScopePtr> held_scopes_;  // in which a macro was defined
+  std::vector<ScopePtr> held_scopes_;  // scopes in which a macro was defined
   Output* output_ = nullptr;
 };
 

@@ -1,12 +1,12 @@
-// A small Jinja interpreter for chat templates, with the rules transformers renders them by
+// A small Jinja interpreter for chat templates, with the rules transformers uses to render them
 // (sandboxed, immutable values, trim_blocks, lstrip_blocks, loop controls).
 //
 // A JinjaTemplate is parsed once, is immutable and may be rendered from any number of threads.
 // Templates and contexts are untrusted: work, memory, output and nesting are bounded (kExhausted),
-// a template that is not valid Jinja is kCorrupt, one that uses what this interpreter does not know
-// is kUnsupported where rendering reaches it (a tag that Jinja does not know either: at once), and
-// one that fails as it would in Python (or raises) is kInvalidArgument. Each error names the
-// template's line and quotes it.
+// a template that is not valid Jinja is kCorrupt, one that uses features this interpreter lacks is
+// kUnsupported when rendering reaches them (a tag unknown to Jinja: at once), and one that fails as
+// it would in Python (or raises) is kInvalidArgument. Each error names the template's line and
+// quotes it.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class JinjaTemplate {
   // context: an object; its members are the template's variables.
   std::string render(const nlohmann::ordered_json& context, const JinjaOptions& options = {}) const;
 
-  // The same with variables that are values already, which say what is content: the result keeps
+  // The same with variables that are already values, which know what is content: the result keeps
   // it marked.
   JinjaText render_marked(const jinja::Dict& variables, const JinjaOptions& options) const;
 

@@ -1,5 +1,5 @@
-// The interpreter against jinja2 in tests/data/jinja_cases.json, and what jinja2 cannot say: the
-// errors, the bounds and the marks of content.
+// The interpreter against jinja2 in tests/data/jinja_cases.json, and what jinja2 cannot check: the
+// errors, the limits and the marks of content.
 #include "jinja/jinja.h"
 
 #include <gmock/gmock.h>
@@ -89,7 +89,7 @@ TEST(Jinja, FormatsTheTimeItIsGiven) {
   EXPECT_EQ(render("{{ strftime_now('%d %b %Y%z') }}", Json::object(), options), "26 Jul 2024");
 }
 
-// Each would run for ever, fill the memory or overflow the stack if it were let.
+// Each would run forever, fill the memory or overflow the stack if allowed to.
 TEST(Jinja, IsBounded) {
   const auto code = ErrorCode::kExhausted;
   JinjaOptions few_steps;
@@ -122,7 +122,7 @@ TEST(Jinja, IsBounded) {
   expect_error(code, "", sum + " }}");
   expect_error(code, "", nots + "1 }}");
   expect_error(code, "", ifs);
-  // A tree whose nodes are shared: 2^90 leaves if walked.
+  // A tree with shared nodes: 2^90 leaves if walked.
   expect_error(code, "",
                "{% set n = namespace(s=1) %}{% for a in range(90) %}"
                "{% set n.s = [n.s, n.s] %}{% endfor %}{{ n.s == n.s[:] }}");
@@ -149,7 +149,7 @@ TEST(Jinja, NestsAsDeepAsTemplatesDo) {
   EXPECT_EQ(render(elifs + "{% else %}x{% endif %}"), "x");
 }
 
-// Renders with x as content and says what of the result is marked.
+// Renders with x as content and shows which parts of the result are marked.
 std::string marked(std::string_view source, std::string x) {
   const JinjaOptions options;
   jinja::Run run("", options);

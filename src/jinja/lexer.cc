@@ -12,7 +12,7 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Python allows any letter in a name; bytes beyond ASCII are taken as letters.
+// Python allows any letter in a name; bytes beyond ASCII are treated as letters.
 bool is_name_byte(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          static_cast<unsigned char>(c) >= 0x80;
@@ -55,7 +55,7 @@ class Lexer {
     if (!text.empty()) add(TokenKind::kData, std::string(text));
   }
 
-  // Text up to the next tag, stripped as the tag's sign and lstrip_blocks ask.
+  // Text up to the next tag, stripped according to the tag's sign and lstrip_blocks.
   void read_data() {
     size_t begin = at_;
     while (begin < source_.size() &&
@@ -103,7 +103,8 @@ class Lexer {
     return text;
   }
 
-  // After a tag's closing bracket: the sign before it asks for blanks or not, else one line end.
+  // After a tag's closing bracket: the sign before it decides whether blanks are dropped; else one
+  // line end is.
   void strip_after_tag(char sign) {
     if (sign == '-') {
       skip_blanks();
@@ -222,7 +223,7 @@ class Lexer {
     advance(1);
   }
 
-  // Digits with single underscores between them, from source_[at]; appended without them.
+  // Digits with single underscores between them, from source_[at]; appended without these.
   size_t read_digits(size_t at, std::string* digits) const {
     size_t n = 0;
     while (at + n < source_.size() &&
@@ -288,7 +289,7 @@ class Lexer {
     tokens_.push_back({TokenKind::kString, std::move(value), line});
   }
 
-  // source_[i] follows a backslash; returns where the string goes on.
+  // source_[i] follows a backslash; returns where the string continues.
   size_t read_escape(size_t i, std::string* value) const {
     static constexpr std::string_view kNames = "\\'\"abfnrtv";
     static constexpr std::string_view kValues = "\\'\"\a\b\f\n\r\t\v";

@@ -1,5 +1,5 @@
 // Cuts a template into text and tokens, with whitespace control already applied (trim_blocks,
-// lstrip_blocks, and the signs of {%- -%} {%+). Throws Error(kCorrupt) that names the line.
+// lstrip_blocks, and the signs of {%- -%} {%+). Throws Error(kCorrupt) naming the line.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ enum class TokenKind {
   kVariableBegin,  // {{
   kVariableEnd,    // }}
   kName,
-  kString,  // text is its value, escapes resolved
+  kString,  // text is its value, with escapes resolved
   kInteger,
   kFloat,
   kOperator,

@@ -50,7 +50,7 @@ Value split_method(Run& run, const JinjaText& self, const std::string& name,
       run, split(run, self, optional_text(run, given[0]), integer_argument(run, given[1], -1)));
 }
 
-// The same from the right: only the number of cuts tells it from split.
+// The same from the right: differs from split only if the number of cuts is limited.
 Value rsplit_method(Run& run, const JinjaText& self, const std::string& name,
                     const Arguments& args) {
   const auto given = args.bind(run, name, {"sep", "maxsplit"});

@@ -60,7 +60,7 @@ class Parser {
 
   void end_tag() { tokens_.expect(TokenKind::kBlockEnd, "the end of the tag"); }
 
-  // A tag's body and its closing tag, up to but without the closing bracket.
+  // A tag's body and its closing tag, up to but excluding the closing bracket.
   Body parse_block(std::string_view end) {
     end_tag();
     Body body = parse_body({end});
@@ -111,7 +111,7 @@ class Parser {
       return node;
     }
     if (tag.starts_with("end") || tag == "else" || tag == "elif") {
-      tokens_.corrupt(fmt::format("{{% {} %}} without its beginning", tag));
+      tokens_.corrupt(fmt::format("{{% {} %}} without its opening tag", tag));
     }
     tokens_.unsupported(fmt::format("the tag {{% {} %}}", tag));
   }
@@ -215,7 +215,7 @@ class Parser {
     return node;
   }
 
-  // What Jinja knows and tidal does not. end: the tag that closes its body, if it has one.
+  // What Jinja supports and tidal does not. end: the tag that closes its body, if it has one.
   Node parse_refused(std::string_view end) {
     Node node = make(StmtKind::kRefused);
     node->name = fmt::format("the tag {{% {} %}}", tokens_.current().text);
@@ -296,7 +296,7 @@ class Parser {
 
 std::shared_ptr<const Program> parse_program(std::string_view source) {
   if (source.size() > kLargestSource) {
-    fail(ErrorCode::kExhausted, "chat template: {} bytes, and at most {} are read", source.size(),
+    fail(ErrorCode::kExhausted, "chat template: {} bytes; at most {} are allowed", source.size(),
          kLargestSource);
   }
   auto program = std::make_shared<Program>();

@@ -1,5 +1,5 @@
-// Builds the syntax tree. What is no Jinja is kCorrupt, what this interpreter does not know
-// ({% import %}, {% block %}, ...) is kUnsupported; both name the line and quote it.
+// Builds the syntax tree. Invalid Jinja is kCorrupt, features this interpreter lacks ({% import %},
+// {% block %}, ...) are kUnsupported; both name the line and quote it.
 #pragma once
 
 #include <memory>

@@ -24,7 +24,7 @@ std::optional<bool> simple_test(std::string_view name, const Value& v) {
   if (name == "string") return v.is_text();
   if (name == "mapping") return v.is_dict();
   if (name == "sequence") {
-    // Jinja asks for a length and items: an undefined value has both.
+    // Jinja only asks for a length and items: an undefined value has both.
     return has_length(v) || v.is_undefined();
   }
   if (name == "iterable")
@@ -81,7 +81,7 @@ bool call_test(Run& run, const std::string& name, const Value& value, const Argu
     return (whole(run, value, name) % 2 != 0) == (name == "odd");
   }
   if (name == "lower" || name == "upper") {
-    // Python: at least one letter has a case, and none has the other.
+    // As in Python: at least one letter has a case, and none has the other.
     const JinjaText text = to_text(run, value);
     const JinjaText lower = change_case(run, text, Case::kLower);
     const JinjaText upper = change_case(run, text, Case::kUpper);

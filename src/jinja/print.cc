@@ -1,4 +1,4 @@
-// Values as text: str() and repr() of Python, and JSON as json.dumps writes it.
+// Values as text: Python's str() and repr(), and JSON as json.dumps writes it.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -184,7 +184,7 @@ class JsonWriter {
 
   void write_key(const Value& key) {
     if (key.is_text()) return write_string(key.as_text());
-    if (key.is_list() || key.is_dict()) run_.error("a {} cannot be a key of JSON", type_name(key));
+    if (key.is_list() || key.is_dict()) run_.error("a {} cannot be a JSON key", type_name(key));
     out_.append("\"", false);
     write(key, 0);
     out_.append("\"", false);

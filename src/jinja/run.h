@@ -1,5 +1,6 @@
-// What one render has used of its limits, and where it is. Everything that may take long or grow
-// spends here first, so that a hostile template ends in kExhausted. One thread, one render.
+// How much of its limits one render has used, and where it is. Everything that may take long or
+// grow is charged here first, so that a hostile template ends in kExhausted. One thread, one
+// render.
 #pragma once
 
 #include <fmt/format.h>
@@ -31,13 +32,13 @@ class Run {
 
   void step(int64_t n = 1);
   void read(size_t bytes) { step(static_cast<int64_t>(bytes / 256) + 1); }
-  // Memory of the expression or statement that is being evaluated, given back at its end.
+  // Memory of the expression or statement being evaluated, released at its end.
   void allocate(size_t bytes);
-  // Memory that is given back when the charge ends.
+  // Memory that is released when the charge ends.
   Charge charge(size_t bytes);
   void add(Charge& charge, size_t bytes);
 
-  // Values whose size counts against the limits.
+  // Values whose size counts toward the limits.
   Value text(JinjaText text);
   Value text(std::string bytes, bool is_content);
   Value list(std::vector<Value> items, ListKind kind = ListKind::kList);
@@ -71,7 +72,7 @@ class Run {
   std::vector<std::weak_ptr<Namespace>> namespaces_;
 };
 
-// Counts one level of nesting while it lives, and gives back what was allocated meanwhile.
+// Counts one level of nesting while it lives, and releases what was allocated meanwhile.
 class DepthGuard {
  public:
   explicit DepthGuard(Run& run) : run_(run), temporary_(run.temporary_) { run_.enter(); }
@@ -87,7 +88,7 @@ class DepthGuard {
   int64_t temporary_;
 };
 
-// ==, <, in and str() of Python. compare: negative, 0 or positive; an error for types without
+// Python's ==, <, in and str(). compare: negative, 0 or positive; an error for types without an
 // order.
 bool equal(Run& run, const Value& a, const Value& b);
 int compare(Run& run, const Value& a, const Value& b);
@@ -95,12 +96,12 @@ bool contains(Run& run, const Value& container, const Value& item);
 JinjaText to_text(Run& run, const Value& value);
 std::string float_repr(double value);
 
-// The elements that iterating gives: of a list, a dict (its keys), a string (its characters), an
+// The elements of an iteration: of a list, a dict (its keys), a string (its characters), an
 // undefined (none). An error for what Python cannot iterate. A generator is empty the second time.
 std::vector<Value> iterate(Run& run, const Value& value);
 Value length(Run& run, const Value& value);
 
-// The dict's entry, whose key may be of any type; nullptr if there is none.
+// The dict's entry with a key of any type; nullptr if there is none.
 const Value* lookup(Run& run, const Dict& dict, const Value& key);
 
 Value from_json(Run& run, const nlohmann::ordered_json& json, bool is_content);

@@ -1,4 +1,4 @@
-// Where names live during a render, and what is bound to scopes: loops and macros. Owned by the
+// Where names live during a render, and what scopes hold: loops and macros. Owned by the
 // Interpreter's render; one thread.
 #pragma once
 

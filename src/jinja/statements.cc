@@ -26,7 +26,7 @@ JinjaText Interpreter::render(const Dict& variables) {
   }
   Output output{{}, run_.charge(0)};
   output_ = &output;
-  // The template's own names lie in a scope inside that of its context.
+  // The template's own names live in a scope inside that of its context.
   const ScopeGuard guard(*this, scope_);
   execute(program_.body);
   return std::move(output.text);

@@ -1,8 +1,8 @@
 // Text that remembers which of its bytes came from content (messages, tools: anything a user may
-// have written) and which from the template. Cutting and joining keep the marks byte for byte; what
-// rewrites text in other ways marks all of its result if any of its input was content. A value
-// type; the functions are pure. Text is bytes that should be UTF-8: a byte that belongs to no
-// character counts as a character.
+// have written) and which from the template. Cutting and joining keep the marks byte for byte;
+// other rewriting marks all of its result if any of its input was content. A value type; the
+// functions are pure. Text is bytes that should be UTF-8: a byte that is not part of a character
+// counts as one.
 #pragma once
 
 #include <cstddef>
@@ -49,12 +49,12 @@ size_t character_length(std::string_view text, size_t at);
 size_t count_characters(std::string_view text);
 // Byte offset of every character, and the text's size last. [count_characters + 1]
 std::vector<size_t> character_offsets(std::string_view text);
-// Its code point, or U+FFFD where the byte belongs to no character.
+// Its code point, or U+FFFD if the byte is not part of a character.
 char32_t code_point_at(std::string_view text, size_t at);
 
-bool is_space(char32_t c);       // as Python's str.isspace
-bool is_line_break(char32_t c);  // as Python's str.splitlines
-bool is_printable(char32_t c);   // near Python's str.isprintable: what repr() shows unescaped
+bool is_space(char32_t c);       // like Python's str.isspace
+bool is_line_break(char32_t c);  // like Python's str.splitlines
+bool is_printable(char32_t c);   // close to Python's str.isprintable: what repr() shows unescaped
 
 }  // namespace jinja
 }  // namespace tidal

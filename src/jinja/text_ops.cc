@@ -27,7 +27,7 @@ size_t previous_character(const std::string& text, size_t end) {
   return character_length(text, begin) == end - begin ? begin : end - 1;
 }
 
-// The C library's table for Unicode, whatever locale the program runs in.
+// The C library's Unicode tables, whatever locale the program runs in.
 locale_t unicode_locale() {
   static const locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   return locale;

@@ -1,5 +1,5 @@
-// Python's string operations on marked text. Positions and counts are in characters where Python
-// has them so. Pure but for what they spend of the run.
+// Python's string operations on marked text. Positions and counts are in characters where Python's
+// are. Pure except for what they charge to the run.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ JinjaText replace(Run& run, const JinjaText& text, const JinjaText& from, const 
 JinjaText join(Run& run, const std::vector<JinjaText>& parts, const JinjaText& separator);
 
 enum class Case { kUpper, kLower, kTitle, kCapitalize };
-// kTitle: every run of letters, as str.title. An error for the few characters whose other case is
+// kTitle: every run of letters, like str.title. An error for the few characters whose other case is
 // several characters.
 JinjaText change_case(Run& run, const JinjaText& text, Case to);
 

@@ -1,6 +1,6 @@
 // The tokens of a template as the parsers read them, with one token of look-ahead and errors that
-// quote the line. Also bounds nesting: one level per Nesting alive. Refers to the source, which
-// must outlive it.
+// quote the line. Also bounds nesting: one level per live Nesting. Refers to the source, which must
+// outlive it.
 #pragma once
 
 #include <algorithm>
@@ -64,7 +64,7 @@ class TokenStream {
       constexpr int kDeepest = 100;
       if (++stream_.depth_ > kDeepest) {
         fail_at(ErrorCode::kExhausted, stream_.source_, stream_.line(),
-                "the template is nested too deep");
+                "the template is nested too deeply");
       }
     }
     ~Nesting() { --stream_.depth_; }

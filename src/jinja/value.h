@@ -1,8 +1,7 @@
-// The values a template works on, with Python's meaning. Cheap to copy: what is large is shared and
-// immutable (the sandbox allows no change), except namespaces and the place a generator has
-// reached. Lists and dicts know their depth, which is bounded, so walking or freeing one cannot
-// overflow the stack. Values live within one render on one thread, except the constants of a parsed
-// template.
+// The values a template works on, with Python's semantics. Cheap to copy: large data is shared and
+// immutable (the sandbox allows no changes), except namespaces and a generator's position. Lists
+// and dicts know their depth, which is bounded, so walking or freeing one cannot overflow the
+// stack. Values live within one render on one thread, except the constants of a parsed template.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +23,7 @@ struct Namespace;
 struct LoopState;
 struct Macro;
 
-// Bytes that count against a render's limit while this lives; the count must outlive it.
+// Bytes that count toward a render's limit while this lives; the count must outlive it.
 class Charge {
  public:
   Charge() = default;
@@ -119,7 +118,7 @@ enum class ListKind {
   kList,
   kTuple,
   kView,       // of a dict, or a range: has a length, prints as neither list nor tuple
-  kGenerator,  // what map, select and the like give: read once, has no length
+  kGenerator,  // what map, select and the like return: read once, has no length
 };
 
 struct List {

@@ -7,7 +7,7 @@
 namespace tidal {
 namespace {
 
-// Bytes of white space that text[at] begins with.
+// Length of the white space at text[at].
 size_t space_at(std::string_view text, size_t at) {
   size_t end = at;
   while (end < text.size()) {
@@ -18,7 +18,7 @@ size_t space_at(std::string_view text, size_t at) {
   return end - at;
 }
 
-// Where the white space that reaches up to `end` begins.
+// Start of the white space that ends at `end`.
 size_t space_before(std::string_view text, size_t end) {
   while (end > 0) {
     size_t begin = end - 1;
@@ -42,7 +42,7 @@ std::vector<TextPart> AddedTokens::cut(std::string_view text, std::span<const By
                                        bool parse_special) const {
   std::vector<TextPart> parts;
   size_t done = 0;
-  auto range = content.begin();  // the first that ends behind `at`
+  auto range = content.begin();  // the first that ends after `at`
   for (size_t at = 0; at < text.size() && !empty();) {
     while (range != content.end() && range->end <= at) ++range;
     const size_t limit = range == content.end() ? text.size() : range->begin;

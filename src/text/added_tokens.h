@@ -1,6 +1,6 @@
-// Cuts text at the added tokens that are spelled out in it: user-defined ones anywhere, control
-// tokens where they are asked for and no byte of them is content. At each place the longest; tokens
-// may swallow the white space before and after them. Immutable once filled, then thread-safe.
+// Cuts text at the added tokens spelled out in it: user-defined ones anywhere, control tokens if
+// requested and no byte of them is content. The longest match wins; tokens may swallow the white
+// space before and after them. Immutable once filled, then thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace tidal {
 struct TextPart {
   size_t begin;
   size_t end;
-  int32_t id;  // of the token that stands for these bytes; -1: none, they are text
+  int32_t id;  // the token for these bytes; -1: none, plain text
 };
 
 class AddedTokens {
@@ -27,7 +27,8 @@ class AddedTokens {
   void strip_right(int32_t id) { strip_right_.insert(id); }
   bool empty() const { return trie_.empty(); }
 
-  // The parts in order, which joined are the text; none is empty. content: ascending, disjoint.
+  // The parts in order, whose concatenation is the text; none is empty. content: ascending,
+  // disjoint.
   std::vector<TextPart> cut(std::string_view text, std::span<const ByteRange> content,
                             bool parse_special) const;
 

@@ -18,7 +18,7 @@ class BytePairEncoder {
  public:
   BytePairEncoder(const TokenizerData& data, const Vocabulary& vocabulary);
 
-  // Appends the ids of `text`, which is no longer than 4 GiB.
+  // Appends the ids of `text`, which is at most 4 GiB long.
   void encode(std::string_view text, std::vector<TokenId>* ids) const;
 
   bool adds_bos_by_default() const { return preset_.add_bos; }

@@ -1,6 +1,6 @@
-// The alphabet in which byte-level vocabularies are written: one printable character for each of
-// the 256 bytes (printable Latin-1 stands for itself, the rest for U+0100 and up), as GPT-2 began.
-// Pure functions, safe from any thread.
+// The alphabet of byte-level vocabularies: one printable character for each of the 256 bytes
+// (printable Latin-1 stands for itself, the rest for U+0100 and up), as introduced by GPT-2. Pure
+// functions, safe from any thread.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ const std::array<char32_t, 256>& byte_alphabet();
 
 std::string to_byte_alphabet(std::string_view bytes);
 
-// The bytes that `text` spells; none where a character is not of the alphabet.
+// The bytes that `text` spells; none if a character is outside the alphabet.
 std::optional<std::string> from_byte_alphabet(std::string_view text);
 
 }  // namespace tidal

@@ -25,7 +25,7 @@ bool is_plain_word(const std::string& role) {
   return role.size() <= kLongest && std::all_of(role.begin(), role.end(), is_word_byte);
 }
 
-// Reasoning goes by several names; templates read the first, a few the second.
+// Reasoning has several names; templates read the first, a few the second.
 const Json* find_reasoning(const Json& message) {
   for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
     const auto found = message.find(name);
@@ -52,7 +52,7 @@ Value convert_message(Run& run, const Json& message) {
     set_entry(run, &entries, "thinking", from_json(run, *reasoning, true));
   }
   for (const auto& [key, value] : message.items()) {
-    if (value.is_null()) continue;  // transformers drops them: templates would print "None"
+    if (value.is_null()) continue;  // transformers drops these: templates would print "None"
     const bool is_role =
         key == "role" && value.is_string() && is_plain_word(value.get_ref<const std::string&>());
     entries.emplace_back(run.text(key, true), from_json(run, value, !is_role));
@@ -103,8 +103,8 @@ JinjaText ChatTemplate::render_marked(std::span<const ChatMessage> messages,
 JinjaText ChatTemplate::render_marked(const nlohmann::ordered_json& messages,
                                       const ChatOptions& options) const {
   Run run(kContextName, options.jinja);
-  if (!messages.is_array()) run.error("they are a {}, not an array", messages.type_name());
-  if (messages.empty()) run.error("the conversation has no message");
+  if (!messages.is_array()) run.error("the messages are a {}, not an array", messages.type_name());
+  if (messages.empty()) run.error("the conversation has no messages");
   std::vector<Value> converted;
   for (const Json& message : messages) converted.push_back(convert_message(run, message));
 

@@ -1,12 +1,12 @@
-// A model's chat template: messages in, prompt text out, as transformers.apply_chat_template.
+// A model's chat template: messages in, prompt text out, like transformers.apply_chat_template.
 //
 // Immutable and thread-safe. Template and messages are untrusted; errors are those of jinja.h.
 //
-// The text is later tokenized with control tokens such as <|im_end|> in force, and a user must not
-// be able to write one. render_marked says of every byte whether it is content, and
-// Tokenizer::encode_prompt keeps to it. All strings of messages, tools and variables are content; a
-// role that is a plain word (letters, digits, _ and -) is not, since some templates build a control
-// token around it.
+// The text is later tokenized with control tokens such as <|im_end|> enabled, and a user must not
+// be able to write one. render_marked records for every byte whether it is content, and
+// Tokenizer::encode_prompt respects that. All strings of messages, tools and variables are content;
+// a role that is a plain word (letters, digits, _ and -) is not, since some templates build a
+// control token around it.
 #pragma once
 
 #include <ctime>
@@ -29,13 +29,13 @@ struct ChatMessage {
 struct ChatOptions {
   bool add_generation_prompt = true;
   nlohmann::ordered_json tools;      // an array of JSON schemas; null: none
-  nlohmann::ordered_json variables;  // an object of further variables (enable_thinking); null: none
+  nlohmann::ordered_json variables;  // an object of extra variables (enable_thinking); null: none
   JinjaOptions jinja;
 };
 
 class ChatTemplate {
  public:
-  // The pieces are what the template sees as bos_token and eos_token; empty: undefined.
+  // The pieces the template sees as bos_token and eos_token; empty: undefined.
   static ChatTemplate create(std::string_view source, std::string bos_piece, std::string eos_piece);
 
   std::string render(std::span<const ChatMessage> messages, bool add_generation_prompt) const;

@@ -1,4 +1,4 @@
-// The chat templates of tests/data/chat against what transformers renders.
+// The chat templates of tests/data/chat compared with what transformers renders.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Hostile chat templates: parsing and rendering end in text or in an Error, within their bounds.
-// The input is the template; content after a zero byte, if any, is the user's message.
+// Hostile chat templates: parsing and rendering yield text or an Error, within their limits. The
+// input is the template; anything after a zero byte is the user's message.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

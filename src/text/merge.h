@@ -1,6 +1,6 @@
-// The merge loop that both tokenizers share: again and again the neighbours with the best rule
-// become one symbol, the leftmost first among equals, until no rule fits. O(n log n) in the number
-// of symbols. Header only; a MergeBuffers is reused from word to word and belongs to one thread.
+// The merge loop both tokenizers share: repeatedly, the neighbours with the best rule become one
+// symbol, ties going to the leftmost, until no rule applies. O(n log n) in the number of symbols.
+// Header only; a MergeBuffers is reused from word to word and belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@ namespace tidal {
 struct Symbol {
   uint32_t begin;   // first byte in the text
   uint32_t length;  // bytes; 0: merged into the symbol on its left
-  int32_t id;       // token, or -1 where the text is none
+  int32_t id;       // token, or -1 if the text is not one
   int32_t previous;
   int32_t next;  // -1 at the ends
 };
 
 struct Merge {
-  uint32_t rank;   // lower goes first
-  int32_t merged;  // token that the two become; -1: they do not merge
+  uint32_t rank;   // lower merges first
+  int32_t merged;  // the token the two become; -1: they do not merge
 };
 
 struct MergeBuffers {

@@ -21,7 +21,7 @@ MergeTable MergeTable::from_lines(const std::vector<std::string>& merges,
                                   const std::function<bool(int32_t)>& may_make,
                                   const std::string& source) {
   if (merges.size() > UINT32_MAX) {
-    fail(ErrorCode::kUnsupported, "{}: {} merges are too many", source, merges.size());
+    fail(ErrorCode::kUnsupported, "{}: too many merges ({})", source, merges.size());
   }
   MergeTable table(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {

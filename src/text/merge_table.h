@@ -1,5 +1,5 @@
 // (left token, right token) -> rank and merged token: a flat open-addressing table, 32 to 64 bytes
-// an entry. Filled once, then immutable and thread-safe.
+// per entry. Filled once, then immutable and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,14 @@ class MergeTable {
   explicit MergeTable(size_t max_entries);
 
   // From "left right" lines, best first; find gives the id of a token's text, or -1; a merge whose
-  // outcome may_make rejects is left out. Throws Error(kCorrupt) that names the merge which is
-  // malformed or not made of known tokens.
+  // result may_make rejects is skipped. Throws Error(kCorrupt) naming a merge that is malformed or
+  // not made of known tokens.
   static MergeTable from_lines(const std::vector<std::string>& merges,
                                const std::function<int32_t(std::string_view)>& find,
                                const std::function<bool(int32_t)>& may_make,
                                const std::string& source);
 
-  // Of two entries for one pair the first counts.
+  // Of two entries for one pair the first wins.
   void insert(int32_t left, int32_t right, Merge merge);
 
   Merge lookup(int32_t left, int32_t right) const {

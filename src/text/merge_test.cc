@@ -18,7 +18,7 @@ Merge apply(const Rules& rules, int32_t a, int32_t b) {
   return found == rules.end() ? Merge{0, -1} : found->second;
 }
 
-// The definition: look at all neighbours, merge the best, leftmost first, and look again.
+// By definition: look at all neighbours, merge the best, leftmost first, and repeat.
 std::vector<int32_t> merge_slowly(const Rules& rules, std::vector<int32_t> ids) {
   while (true) {
     size_t best = ids.size();

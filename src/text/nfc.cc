@@ -24,7 +24,7 @@ constexpr char32_t kVowelCount = 21;
 constexpr char32_t kTailCount = 28;
 constexpr char32_t kSyllableCount = kLeadCount * kVowelCount * kTailCount;
 
-constexpr char32_t kFirstOfInterest = 0x300;  // text below is in form C already
+constexpr char32_t kFirstOfInterest = 0x300;  // text below is already in form C
 
 struct Pair {
   char32_t first;
@@ -69,7 +69,7 @@ class Tables {
     if (found->second.second != 0) decompose(found->second.second, out);
   }
 
-  char32_t compose(char32_t first, char32_t second) const {  // 0: they do not
+  char32_t compose(char32_t first, char32_t second) const {  // 0: they do not compose
     if (first >= kLeads && first < kLeads + kLeadCount && second >= kVowels &&
         second < kVowels + kVowelCount) {
       return kSyllables + ((first - kLeads) * kVowelCount + (second - kVowels)) * kTailCount;
@@ -90,7 +90,7 @@ class Tables {
  private:
   static uint64_t key(char32_t first, char32_t second) { return uint64_t{first} << 32 | second; }
 
-  // Reads digits and the one character behind them.
+  // Reads digits and the character after them.
   static char32_t number(const char** at) {
     uint32_t value = 0;
     const auto [end, error] = std::from_chars(*at, *at + 8, value, 16);

@@ -1,6 +1,5 @@
-// Unicode normalisation form C: canonical decomposition, order of the marks, composition. Bytes
-// that are not UTF-8 stay as they are and separate the text around them. Pure, safe from any
-// thread.
+// Unicode normalisation form C: canonical decomposition, ordering of marks, composition. Bytes that
+// are not UTF-8 are kept and separate the text around them. Pure, safe from any thread.
 #pragma once
 
 #include <string>

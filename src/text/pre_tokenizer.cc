@@ -14,8 +14,8 @@ namespace {
 constexpr size_t kJitStackStart = 32 << 10;
 constexpr size_t kJitStackMax = 16 << 20;
 constexpr uint32_t kHeapLimitKib = 512 << 10;
-// One match may take this many steps, plus as many for each byte of a long piece: far above what an
-// honest pattern needs, far below what a runaway one would take.
+// One match may take this many steps, plus as many for each byte of a long piece: far more than an
+// honest pattern needs, far fewer than a runaway one would take.
 constexpr uint64_t kMatchSteps = 10'000'000;
 constexpr uint64_t kMatchStepsPerByte = 64;
 
@@ -44,7 +44,7 @@ T not_null(T object) {
   return object;
 }
 
-// What matching writes to: one for each call of split, so that patterns can be shared.
+// What matching writes to: one per call of split, so that patterns can be shared.
 class Scratch {
  public:
   explicit Scratch(size_t text_size)
@@ -114,7 +114,7 @@ class PreTokenizer::Regex {
  private:
   bool match(std::string_view text, size_t from, Scratch* scratch) const {
     const auto run = [&](uint32_t options) {
-      // The text is known to be UTF-8; checking it again at every match would cost its square.
+      // The text is known to be UTF-8; rechecking it at every match would take quadratic time.
       return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                          PCRE2_NO_UTF_CHECK | options, scratch->data(), scratch->context());
     };
@@ -127,7 +127,7 @@ class PreTokenizer::Regex {
            "{}",
            source_, from, text.size(), error_text(result), pattern_.regex);
     }
-    return true;  // 0 only says that groups beyond the whole match were not asked for
+    return true;  // 0 only means that groups beyond the whole match were not requested
   }
 
   SplitPattern pattern_;

@@ -1,9 +1,9 @@
-// Cuts text into the words that byte-pair merges never cross, with a list of regular expressions
-// run one after another by PCRE2, each on the pieces the ones before it left.
+// Cuts text into the words that byte-pair merges never cross, by a list of regular expressions run
+// one after another with PCRE2, each on the pieces left by those before it.
 //
-// Immutable and thread-safe. A pattern that cannot be compiled, that says what PCRE2 and the
-// tokenizers library read differently, or that runs into PCRE2's limits is an Error; never a silent
-// other split. Work is linear in the text for every built-in pattern.
+// Immutable and thread-safe. A pattern that does not compile, that PCRE2 and the tokenizers library
+// interpret differently, or that runs into PCRE2's limits is an Error, never a silently different
+// split. Work is linear in the text for every built-in pattern.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace tidal {
 
 struct SplitPattern {
   std::string regex;
-  bool drop_gaps = false;  // text between matches is thrown away instead of being a piece itself
+  bool drop_gaps = false;  // text between matches is dropped instead of being a piece itself
 };
 
 // What a name in tokenizer.ggml.pre stands for.
@@ -33,11 +33,11 @@ class PreTokenizer {
  public:
   PreTokenizer(std::vector<SplitPattern> patterns, const std::string& source);
 
-  // Appends the pieces of `text`, views into it, in order. Where the text is not UTF-8, a run of
-  // bad bytes is a piece of its own and the text on either side is cut by itself.
+  // Appends the pieces of `text`, views into it, in order. A run of bytes that are not UTF-8 is a
+  // piece of its own, and the text on either side is cut separately.
   void split(std::string_view text, std::vector<std::string_view>* pieces) const;
 
-  // PCRE2's own compiler refused to make machine code for a pattern (tests only look).
+  // PCRE2's JIT compiler failed on a pattern (used only by tests).
   bool all_compiled_to_machine_code() const;
 
  private:
@@ -45,8 +45,9 @@ class PreTokenizer {
   std::vector<std::shared_ptr<const Regex>> regexes_;
 };
 
-// The pattern in PCRE2's words, or an Error: \s is spelled out (PCRE2's holds one character more),
-// scripts are named as such, and constructs that the two engines read differently are refused.
+// The pattern translated for PCRE2, or an Error: \s is spelled out (PCRE2's includes one more
+// character), scripts are named as such, and constructs the two engines interpret differently are
+// refused.
 std::string translate_pattern(std::string_view pattern, const std::string& source);
 
 }  // namespace tidal

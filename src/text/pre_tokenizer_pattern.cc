@@ -1,5 +1,5 @@
-// Patterns in tokenizer.json are written for Oniguruma (Ruby syntax). The part of that language the
-// known tokenizers use means the same to PCRE2, save for what is rewritten or refused here.
+// Patterns in tokenizer.json are written for Oniguruma (Ruby syntax). The subset the known
+// tokenizers use means the same to PCRE2, except for what is rewritten or refused here.
 #include <cctype>
 #include <string>
 #include <string_view>
@@ -22,8 +22,9 @@ class PatternTranslator {
 
   std::string run() {
     if (pattern_.size() > kMaxPatternBytes) {
-      fail(ErrorCode::kUnsupported, "{}: a pre-tokenizer pattern has {} bytes; at most {} are read",
-           source_, pattern_.size(), kMaxPatternBytes);
+      fail(ErrorCode::kUnsupported,
+           "{}: a pre-tokenizer pattern has {} bytes; at most {} are allowed", source_,
+           pattern_.size(), kMaxPatternBytes);
     }
     while (at_ < pattern_.size()) {
       const char c = pattern_[at_];
@@ -87,7 +88,7 @@ class PatternTranslator {
     for (const char c : name) {
       if (!std::isalpha(static_cast<unsigned char>(c)) && c != '_') refuse("an odd \\p{}");
     }
-    // A long name is a script; unless told so, PCRE2 takes its extensions in as well.
+    // A long name is a script; by default PCRE2 also includes its extensions.
     if (name.size() > 2) out_ += "sc:";
     out_ += name;
     out_.push_back('}');
@@ -111,7 +112,7 @@ class PatternTranslator {
         out_.push_back(pattern_[at_++]);
       }
     }
-    if (at_ == pattern_.size()) refuse("a class without end");
+    if (at_ == pattern_.size()) refuse("an unterminated class");
     out_.push_back(']');
     ++at_;
   }
@@ -125,7 +126,7 @@ class PatternTranslator {
     refuse(pattern_.substr(at_, 3));
   }
 
-  // {n}, {n,} and {n,m}; a + behind one repeats in Ruby and is possessive in PCRE2.
+  // {n}, {n,} and {n,m}; a following + repeats in Ruby and is possessive in PCRE2.
   void translate_interval() {
     const size_t close = pattern_.find('}', at_);
     if (close == std::string_view::npos) refuse("{ without }");

@@ -1,5 +1,5 @@
-// The named pre-tokenizers: what tokenizer.ggml.pre may say, and the patterns each name stands for
-// (as the tokenizer.json of its model family has them).
+// The named pre-tokenizers: what tokenizer.ggml.pre may contain, and the patterns each name stands
+// for (as in the tokenizer.json of its model family).
 #include <algorithm>
 #include <array>
 #include <string>

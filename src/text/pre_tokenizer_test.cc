@@ -89,7 +89,7 @@ TEST(PreTokenizer, PatternsThatPcre2WouldReadDifferentlyAreRefused) {
   EXPECT_THAT(error_of(std::string(20000, 'a')), HasSubstr("20000"));
 }
 
-// Long runs of anything: no PCRE2 limit is met, nothing is lost, and time stays linear.
+// Long runs of anything: no PCRE2 limit is hit, nothing is lost, and time stays linear.
 TEST(PreTokenizer, OneMegabyteRunsAreLinearForEveryPattern) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   constexpr size_t kSize = 1 << 17;

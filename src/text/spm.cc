@@ -11,16 +11,16 @@
 namespace tidal {
 namespace {
 
-constexpr size_t kMaxIndexedUnion = 64;  // bytes; longer tokens are looked up by their text
+constexpr size_t kMaxIndexedUnion = 64;  // bytes; longer tokens are looked up by text
 
-// Floats in descending order as ascending integers.
+// Maps descending floats to ascending integers.
 uint32_t rank_of_score(float score) {
   const uint32_t bits = std::bit_cast<uint32_t>(score == 0.0f ? 0.0f : score);
   const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
   return ~ascending;
 }
 
-// Where the word at text[at] ends: before the first space mark that follows something else.
+// Where the word at text[at] ends: before the first space mark after something else.
 size_t cut_after_word(std::string_view text, size_t at) {
   while (text.substr(at).starts_with(kSpaceMark)) at += kSpaceMark.size();
   return std::min(text.find(kSpaceMark, at), text.size());
@@ -167,8 +167,8 @@ void SentencePieceEncoder::add_symbols(std::string_view text, MergeBuffers* buff
     const std::string_view character = text.substr(at, length);
     const auto begin = static_cast<uint32_t>(at);
     const TokenId id = whole ? vocabulary_.find_word(character) : -1;
-    // With listed merges bytes are symbols from the start; with scores a character may still
-    // merge, though it is no token by itself.
+    // With listed merges bytes are symbols from the start; with scores a character that is not a
+    // token itself may still merge.
     if (id >= 0 || !ranks_.empty() || !add_bytes(character, begin, buffers)) {
       buffers->add(begin, length, id);
     }

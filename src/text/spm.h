@@ -1,8 +1,7 @@
 // SentencePiece-style encoding (GGUF model "llama"): spaces become U+2581, the whole text starts as
-// characters, and merges join them - ranked merges where the file lists them (tokenizer.json), else
-// any two neighbours whose union is a token, the best score first. Characters that stay unknown
-// become byte tokens or unk. Immutable and thread-safe; refers to a Vocabulary that must outlive
-// it.
+// characters, and merges join them: ranked merges if the file lists them (tokenizer.json), else any
+// two neighbours whose union is a token, best score first. Characters that remain unknown become
+// byte tokens or unk. Immutable and thread-safe; refers to a Vocabulary that must outlive it.
 #pragma once
 
 #include <memory>
@@ -19,7 +18,7 @@ class SentencePieceEncoder {
  public:
   SentencePieceEncoder(const TokenizerData& data, const Vocabulary& vocabulary);
 
-  // Appends the ids of one stretch of text between special tokens, no longer than 1 GiB.
+  // Appends the ids of one stretch of text between special tokens, at most 1 GiB long.
   void encode(std::string_view text, bool is_first, std::vector<TokenId>* ids) const;
 
  private:
@@ -36,7 +35,7 @@ class SentencePieceEncoder {
 
   const Vocabulary& vocabulary_;
   std::string source_;
-  std::vector<uint32_t> ranks_;  // [n_vocab], from scores; empty where the file lists merges
+  std::vector<uint32_t> ranks_;  // [n_vocab], from scores; empty if the file lists merges
   MergeTable merges_;            // listed; or every pair of tokens whose union is a short token
   TokenId unk_;
   bool space_prefix_;
@@ -45,7 +44,7 @@ class SentencePieceEncoder {
   bool byte_fallback_;
   bool fuse_unknown_;
   bool ignore_merges_;
-  bool cut_at_spaces_;  // no token reaches over the end of a word: words encode one by one
+  bool cut_at_spaces_;  // no token crosses a word boundary: words encode one by one
 };
 
 }  // namespace tidal

@@ -1,5 +1,5 @@
-// Finds tokens that are spelled out in text: at each place the longest accepted one. Memory is
-// proportional to the tokens; a look costs at most the longest token. Immutable once filled, then
+// Finds tokens spelled out in text: at each position the longest accepted one. Memory is
+// proportional to the tokens; a lookup costs at most the longest token. Immutable once filled, then
 // thread-safe.
 #pragma once
 
@@ -19,7 +19,7 @@ class TokenTrie {
 
   void add(std::string_view token, int32_t id);
   bool empty() const { return n_nodes_ == 1; }
-  // accept(id, length): whether this token may stand here.
+  // accept(id, length): whether this token is allowed here.
   template <typename Accept>
   Match longest(std::string_view text, size_t at, const Accept& accept) const {
     Match best = {-1, 0};
@@ -43,7 +43,7 @@ class TokenTrie {
 
   uint32_t n_nodes_ = 1;                          // node 0 is the root
   std::unordered_map<uint64_t, uint32_t> edges_;  // (node, byte) -> node
-  std::unordered_map<uint32_t, int32_t> ids_;     // node -> token that ends there
+  std::unordered_map<uint32_t, int32_t> ids_;     // node -> token ending there
   std::bitset<256> first_bytes_;
 };
 

@@ -16,13 +16,13 @@ namespace {
 // Byte offsets and symbol counts are 32 bits wide, and a space grows to three bytes.
 constexpr size_t kMaxTextBytes = size_t{1} << 29;
 
-// Names under which models end a turn; files often give only one of their ids.
+// Names of tokens with which models end a turn; files often give the id of only one.
 constexpr std::string_view kEndNames[] = {
     "<|endoftext|>", "<|im_end|>",      "<|eot_id|>",      "<|eom_id|>",
     "<|end|>",       "<|end_of_text|>", "<|end_of_turn|>", "<end_of_turn>",
     "<|EOT|>",       "<EOT>",           "<eos>",           "<｜end▁of▁sentence｜>"};
 
-// Ids the "llama" model has where its file does not say.
+// Ids the "llama" model uses if its file does not specify them.
 TokenizerData with_defaults(TokenizerData data) {
   if (data.model != "llama" || !data.merges.empty()) return data;
   const auto default_to = [&](TokenId* id, TokenId value, TokenType type) {
@@ -55,8 +55,8 @@ struct Tokenizer::Impl {
 
   Vocabulary vocabulary;
   Encoder encoder;
-  AddedTokens added;             // looked for in the text as it is
-  AddedTokens added_normalized;  // looked for behind the normalizer
+  AddedTokens added;             // matched in the text as it is
+  AddedTokens added_normalized;  // matched after the normalizer
   std::unordered_set<TokenId> ends;
   TokenId bos;
   TokenId eos;
@@ -91,7 +91,7 @@ Tokenizer::Impl::Impl(TokenizerData data)
   add_bos = data.add_bos.value_or(pairs != nullptr ? pairs->adds_bos_by_default() : bos >= 0);
   add_eos = data.add_eos.value_or(false);
   if ((add_bos && bos < 0) || (add_eos && eos < 0)) {
-    fail(ErrorCode::kCorrupt, "{}: the tokenizer is to add {}, but names no such token",
+    fail(ErrorCode::kCorrupt, "{}: the tokenizer should add {}, but names no such token",
          data.source, add_bos && bos < 0 ? "BOS (bos_token_id)" : "EOS (eos_token_id)");
   }
   add_tokens(data);
@@ -127,7 +127,7 @@ void Tokenizer::Impl::add_tokens(const TokenizerData& data) {
   }
 }
 
-// What is content stays so: it is normalized apart from the text around it.
+// Content stays content: it is normalized separately from the surrounding text.
 JinjaText Tokenizer::Impl::normalize(const JinjaText& text) const {
   JinjaText result;
   const auto append = [&](size_t begin, size_t end, bool is_content) {
@@ -156,7 +156,7 @@ void Tokenizer::Impl::encode_plain(std::string_view text, bool is_first,
   }
 }
 
-// A stretch between the tokens that are looked for in the text as it is.
+// A stretch between the tokens matched in the text as it is.
 void Tokenizer::Impl::encode_stretch(const JinjaText& text, bool is_first, bool parse_special,
                                      std::vector<TokenId>* ids) const {
   const JinjaText normalized = normalize(text);

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// Ids without a token are allowed (padded vocabularies), but not without bound.
+// Ids without a token are allowed (padded vocabularies), but only up to a bound.
 constexpr size_t kMaxHoles = 65536;
 
 class Reader {
@@ -116,7 +116,7 @@ class Reader {
       if (token.flag("single_word", false)) {
         fail(ErrorCode::kUnsupported, "{}: single_word, on \"{}\", is not supported", where, text);
       }
-      // A special token that is an ordinary word too is found in every text.
+      // A special token that is also an ordinary word is found in every text.
       const bool is_word = ids_.contains(text) && !is_markup(text);
       const bool is_control = token.flag("special", false) && !is_word;
       set_token(id, text, is_control ? TokenType::kControl : TokenType::kUserDefined, where);
@@ -146,7 +146,7 @@ class Reader {
     ids_[text] = id;  // an added token hides an ordinary one of the same name
   }
 
-  // A role that nothing fills is no reason not to load; `what` begins with the file's name.
+  // An unfilled role does not prevent loading; `what` begins with the file's name.
   TokenId find_role(const std::string& name, const std::string& what) const {
     const auto found = ids_.find(name);
     if (found != ids_.end()) return found->second;
@@ -168,7 +168,7 @@ class Reader {
     if (data_.eos >= 0) data_.add_eos = config.flag("add_eos_token", false);
   }
 
-  // A name, or an added token that holds it.
+  // A name, or an added token containing it.
   void read_role(const JsonView& config, const char* key, TokenId* id, bool is_settled) const {
     const json* value = config.find(key);
     if (value == nullptr || is_settled) return;

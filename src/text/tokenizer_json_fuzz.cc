@@ -1,4 +1,4 @@
-// tokenizer.json from a stranger, then text through the tokenizer it describes: errors are fine,
+// An untrusted tokenizer.json, then text through the tokenizer it describes: errors are fine,
 // crashes, undefined behaviour, halved characters and lost text are not.
 #include <cstdint>
 #include <cstdlib>
@@ -34,7 +34,7 @@ void exercise(const tidal::Tokenizer& tokenizer, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(bytes), size);
-  // After a NUL, which JSON does not hold, stands the text; it is a config file as well.
+  // The text follows a NUL, which JSON cannot contain; it also serves as a config file.
   const size_t end = input.find('\0');
   const std::string_view rest = end == input.npos ? "" : input.substr(end + 1);
   for (const std::string_view config : {std::string_view(), rest}) {

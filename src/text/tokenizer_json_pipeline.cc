@@ -135,7 +135,7 @@ void read_pre_tokenizers(const JsonView& root, TokenizerData* data, Steps* steps
     } else if (type == "Metaspace") {
       read_metaspace(step, data, steps);
     } else if (type == "Split" && steps->space_marks && is_string_pattern(step, " ")) {
-      // The normalizer has left no space to split at.
+      // The normalizer has left no spaces to split at.
     } else if (type == "Split") {
       data->patterns.push_back(read_split(step));
     } else {
@@ -154,7 +154,7 @@ TokenId template_token(const JsonView& step, const json& item) {
   return json_id(ids->front(), step.where() + ": special token \"" + name + "\"");
 }
 
-// What is added around one text: at most one token on either side.
+// What is added around one text: at most one token on each side.
 void read_template(const JsonView& step, TokenizerData* data) {
   const json* single = step.find("single");
   if (single == nullptr || !single->is_array()) {

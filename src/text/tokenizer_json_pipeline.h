@@ -1,6 +1,6 @@
 // The processing steps of a tokenizer.json (normalizer, pre_tokenizer, post_processor, decoder) as
-// fields of TokenizerData. Every step either is understood in full or is an Error(kUnsupported)
-// that names it. Used by tokenizer_json.cc alone.
+// fields of TokenizerData. Every step is either understood in full or an Error(kUnsupported) naming
+// it. Used only by tokenizer_json.cc.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -20,11 +20,11 @@ class JsonView {
   const nlohmann::json& value() const { return value_; }
 
   const nlohmann::json* find(const char* key) const;  // nullptr: absent or null
-  JsonView object(const char* key) const;             // must be there
-  std::string string(const char* key) const;          // must be there
+  JsonView object(const char* key) const;             // required
+  std::string string(const char* key) const;          // required
   std::string string_or(const char* key, const char* otherwise) const;
   bool flag(const char* key, bool otherwise) const;
-  int32_t id(const char* key) const;  // must be there: 0 to 2^31 - 1
+  int32_t id(const char* key) const;  // required: 0 to 2^31 - 1
 
  private:
   const nlohmann::json& value_;

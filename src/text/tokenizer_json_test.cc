@@ -76,7 +76,7 @@ std::string error_of(const std::string& text, const std::string& config = "",
   return "";
 }
 
-// The tiny tokenizer with one thing changed.
+// The tiny tokenizer with one change.
 std::string error_with(const std::string& pointer, const json& value,
                        const std::string& name = "tiny_bpe") {
   json root = tiny(name);
@@ -189,7 +189,7 @@ TEST(TokenizerJson, HolesInTheIdsAreUnusedTokens) {
   EXPECT_EQ(tokenizer.piece(900), "");
 }
 
-// Found by fuzzing: the JSON library reports a number out of range by an exception of its own.
+// Found by fuzzing: the JSON library reports a number out of range with its own exception.
 TEST(TokenizerJson, BrokenJsonIsAnError) {
   for (const char* text : {"", "{", "1e33999999999999999", "[1e999]", "\xff"}) {
     EXPECT_THROW(read_tokenizer_json(text, "", "tokenizer.json"), Error) << text;

@@ -106,7 +106,7 @@ TEST(ByteLevelTokenizer, ControlTokensComeFromTextOnlyOnRequest) {
   const Ids plain = tokenizer.encode("o<|end|>o", false, false);
   EXPECT_EQ(plain.size(), 9u);
   EXPECT_THAT(plain, ::testing::Each(::testing::Lt(256)));
-  // What only reads like a control token is one, however the file marks it.
+  // A token that merely looks like a control token is one, however the file marks it.
   EXPECT_THAT(tokenizer.encode("<|late|>", false, false), ::testing::Not(ElementsAre(265)));
   EXPECT_THAT(tokenizer.encode("<|late|>", false, true), ElementsAre(265));
   EXPECT_TRUE(tokenizer.is_control(265));
@@ -200,8 +200,8 @@ TEST(SentencePieceTokenizer, DecodeDropsTheSpaceItAdded) {
   EXPECT_EQ(tokenizer.decode(Ids{1, 259, 2}, true), "<s>a</s>");
 }
 
-// Cutting at spaces is an optimisation: a vocabulary with a token across a space gives, where that
-// token does not occur, the same ids.
+// Cutting at spaces is an optimisation: a vocabulary with a token across a space gives the same ids
+// wherever that token does not occur.
 TEST(SentencePieceTokenizer, WordByWordEqualsAllAtOnce) {
   TokenizerData data = sentence_piece_data();
   const Tokenizer by_word = Tokenizer::create(data);

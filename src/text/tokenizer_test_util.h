@@ -1,5 +1,5 @@
-// Test only: reading whole files, and the tokenizer metadata of a GGUF file (its first 16 MB), read
-// without checks beyond its size (the real reader is in files/, which text/ does not know).
+// For tests: reading whole files, and the tokenizer metadata of a GGUF file (its first 16 MB), read
+// without checks beyond its size (the real reader is in files/, which text/ cannot use).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,9 +16,9 @@
 
 namespace tidal::test {
 
-// Runs f on a text of a megabyte and on its first quarter: under a second (sanitizers aside), and
-// near linear, four times as much where quadratic takes sixteen times. Processor time of this
-// process, so a busy machine does not matter.
+// Runs f on a megabyte of text and on its first quarter: under a second (sanitizers aside), and
+// near linear: a factor of four, where quadratic time would give sixteen. Measures processor time
+// of this process, so a busy machine does not matter.
 template <typename F>
 void expect_near_linear(std::string_view text, const std::string& what, F&& f) {
   const auto seconds = [&](std::string_view part) {

@@ -1,4 +1,4 @@
-// The published test vectors of real vocabularies, where they are at hand.
+// The published test vectors of real vocabularies, if available.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerVectors,
                          ::testing::Values("gpt-2", "starcoder", "deepseek-coder", "falcon",
                                            "phi-3", "llama-spm"));
 
-// Of this process, so that what else the machine does is left out.
+// Of this process, so that other load on the machine does not count.
 std::string repeat(const std::string& unit, size_t bytes) {
   std::string text;
   while (text.size() < bytes) text += unit;
@@ -91,7 +91,7 @@ TEST_P(TokenizerVectors, OneMegabyteTakesNearLinearTime) {
   }
 }
 
-// The vocabulary comes as Qwen2.5's vocab.json and merges.txt; its vectors are those of qwen2.
+// The vocabulary is Qwen2.5's vocab.json and merges.txt; its vectors are those of qwen2.
 TEST(TokenizerVectorsQwen2, MatchExactly) {
   const std::string folder = shared_path("tokenizers/");
   TIDAL_SKIP_WITHOUT(folder + "qwen2.5-vocab.json");
@@ -114,7 +114,7 @@ TEST(TokenizerVectorsQwen2, MatchExactly) {
     EXPECT_EQ(tokenizer.encode(inputs[i], false, false), outputs[i]) << "\"" << inputs[i] << "\"";
     EXPECT_EQ(tokenizer.decode(outputs[i]), inputs[i]);
   }
-  data.normalize_nfc = true;  // as its tokenizer.json has it
+  data.normalize_nfc = true;  // as in its tokenizer.json
   const Tokenizer normalizing = Tokenizer::create(data);
   const auto fixture = nlohmann::json::parse(read_text(data_path("text/tokenizer_qwen2.5.json")));
   for (const auto& test : fixture["cases"]) {
@@ -124,7 +124,7 @@ TEST(TokenizerVectorsQwen2, MatchExactly) {
   }
 }
 
-// The default model's GGUF metadata and SmolLM2's tokenizer.json describe one tokenizer.
+// The default model's GGUF metadata and SmolLM2's tokenizer.json describe the same tokenizer.
 TEST(TokenizerVectorsSmolLm2, GgufMatchesTheOracle) {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");

@@ -10,7 +10,7 @@
 namespace tidal {
 namespace {
 
-// Converters have stored these as user-defined, which any text would turn into.
+// Converters have stored these as user-defined, which any text could turn into.
 bool looks_like_control(std::string_view text) {
   constexpr std::string_view kNames[] = {"<s>",    "</s>",  "<pad>", "<unk>",
                                          "<mask>", "<bos>", "<eos>", "<start_of_turn>",
@@ -42,7 +42,7 @@ void check(const TokenizerData& data) {
     fail(ErrorCode::kCorrupt, "{}: the vocabulary (tokenizer.ggml.tokens) is empty", data.source);
   }
   if (n > static_cast<size_t>(std::numeric_limits<TokenId>::max())) {
-    fail(ErrorCode::kUnsupported, "{}: {} tokens are more than fit an id", data.source, n);
+    fail(ErrorCode::kUnsupported, "{}: {} tokens are more than ids can number", data.source, n);
   }
   if (!data.types.empty() && data.types.size() != n) {
     fail(ErrorCode::kCorrupt, "{}: tokenizer.ggml.token_type has {} entries for {} tokens",
@@ -85,8 +85,8 @@ int byte_of(std::string_view text) {
   return byte;
 }
 
-// UTF-8 does without some bytes. A special token of such a name, say the letter that is U+00FC, is
-// no byte.
+// Some bytes never occur in UTF-8. A special token with such a name, e.g. the letter U+00FC, does
+// not stand for that byte.
 bool is_in_text(char c) {
   const auto byte = static_cast<uint8_t>(c);
   return byte < 0xC0 || (byte >= 0xC2 && byte <= 0xF4);
@@ -154,8 +154,8 @@ void Vocabulary::index(TokenId id) {
   if (type == TokenType::kUserDefined || is_control(id)) special_.emplace(pieces_[id], id);
 }
 
-// Special tokens stand for their own characters, unless merges make them or a byte has no other:
-// then they are words, spelled in the alphabet of bytes.
+// Special tokens stand for their own characters, unless merges make them or a byte has no other
+// token: then they are words, spelled in the byte alphabet.
 void Vocabulary::add_byte_level(const TokenizerData& data) {
   std::unordered_map<std::string, TokenId> doubtful;
   for (TokenId id = 0; id < size(); ++id) {
@@ -190,7 +190,7 @@ void Vocabulary::add_byte_level(const TokenizerData& data) {
   }
 }
 
-// Converters have given tokens called <0xHH> other types than that of a byte.
+// Converters have given tokens called <0xHH> types other than byte.
 void Vocabulary::add_sentence_piece(const TokenizerData& data) {
   for (TokenId id = 0; id < size(); ++id) {
     const std::string& text = data.tokens[id];

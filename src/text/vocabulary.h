@@ -1,9 +1,9 @@
 // What every token id of a model stands for, checked on construction (Error(kCorrupt) names the
 // field at fault). Immutable; owns its strings, and the views it hands out live as long as it does.
 //
-// Names are found whatever the type of their token: a type says what is parsed in text and what is
-// shown. The exception are control tokens that read like markup (<|name|>, [NAME]): no text turns
-// into one of those by way of merges.
+// Names are found whatever the type of their token: a type determines what is parsed in text and
+// what is shown. The exception are control tokens that look like markup (<|name|>, [NAME]): merges
+// never turn text into one of those.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ namespace tidal {
 
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, a space in "llama" tokens
 
-// Nothing but markup is called so: <name>, <|name|>, [NAME].
+// Only markup has such names: <name>, <|name|>, [NAME].
 bool is_markup(std::string_view name);
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
@@ -34,7 +34,7 @@ class Vocabulary {
   const std::string& piece(TokenId id) const { return pieces_[id]; }  // the bytes it stands for
   // What merges work on: bytes for "gpt2", text with U+2581 for each space for "llama".
   const std::string& key(TokenId id) const { return keys_.empty() ? pieces_[id] : keys_[id]; }
-  // Text may turn into it by way of merges.
+  // Merges may turn text into it.
   bool is_word(TokenId id) const { return is_word_[id]; }
   TokenType type(TokenId id) const { return types_[id]; }
   bool is_control(TokenId id) const {
@@ -42,7 +42,7 @@ class Vocabulary {
   }
 
   TokenId find_word(std::string_view key) const;  // -1: none, as for all below
-  TokenId find_name(std::string_view key) const;  // a word, else any other token of that name
+  TokenId find_name(std::string_view key) const;  // a word, else any other token with that name
   // Control, unknown and user-defined tokens.
   TokenId find_special(std::string_view piece) const;
   TokenId byte_token(uint8_t byte) const { return byte_tokens_[byte]; }
@@ -52,7 +52,7 @@ class Vocabulary {
  private:
   void add_byte_level(const TokenizerData& data);
   void add_sentence_piece(const TokenizerData& data);
-  bool is_apart(TokenId id, std::string_view name) const;  // no text turns into it
+  bool is_apart(TokenId id, std::string_view name) const;  // merges never produce it
   void set_byte(uint8_t byte, TokenId id);
   void index(TokenId id);
 

@@ -1,4 +1,4 @@
-// Encodes a list of words, each different short one once: words of a text repeat. The cache lives
+// Encodes a list of words, each distinct short one once: words of a text repeat. The cache lives
 // for one call, so encoders stay immutable; its memory is bounded.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace tidal {
 template <typename EncodeWord>
 void encode_words(const std::vector<std::string_view>& words, std::vector<int32_t>* ids,
                   EncodeWord&& encode_word) {
-  constexpr size_t kMaxCachedWord = 48;  // bytes; longer ones hardly repeat
+  constexpr size_t kMaxCachedWord = 48;  // bytes; longer ones rarely repeat
   constexpr size_t kMaxEntries = size_t{1} << 16;
   struct Span {
     size_t begin;
