@@ -7,9 +7,13 @@
 //   request.prompt = engine.encode("Once upon a time");
 //   tidal::Completion completion = engine.run(std::move(request));
 //
-// submit() and cancel() may be called from any thread; step() and run() from one at a time. Each
-// request has its own method, plan, budget and sampling; its tokens do not depend on what else is
-// in the batch nor on the number of threads.
+// What is const, submit(), cancel() and close() may be called from any thread; step(), wait() and
+// run() from one at a time. Each request has its own method, plan, budget and sampling; its tokens
+// do not depend on what else is in the batch nor on the number of threads.
+//
+// Requests share the cache page by page as they grow. When it is full the youngest is paused: it
+// goes on later, with the same tokens, and nobody fails for it. Prompts are read in chunks, the
+// shortest first, and in small ones while others decode.
 //
 // Callbacks come from inside step() and run(); they may submit and cancel, but not step. on_finish
 // comes exactly once for every request that was submitted, also when the engine is destroyed
@@ -19,6 +23,7 @@
 // that is free is refused by submit(); an answer that grows beyond it ends with kError.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -56,9 +61,11 @@ struct Completion {
   std::vector<int32_t> tokens;  // generated, the end-of-generation token excluded
   std::string text;
   FinishReason finish_reason = FinishReason::kLength;
-  std::string error;  // with kError: what and why
+  std::string error;        // with kError: what and why
+  int32_t stop_token = -1;  // the one of Request::stop_tokens that ended it
   int64_t prompt_tokens = 0;
   int64_t reused_tokens = 0;  // of the prompt, whose rows were kept from requests before
+  std::string reuse_note;     // where reuse ended before it had to, and why
   std::string method;
   std::string plan;
   RowsReport rows;
@@ -82,12 +89,37 @@ struct Request {
   // same salt whose prompts begin alike read them no second time: whole pages of 16, bit for bit.
   bool cache_prompt = true;  // false: neither reuses rows nor leaves any
   std::string cache_salt;
-  std::vector<std::string> stop;  // ends the text before any of these
+  std::vector<std::string> stop;     // ends the text before any of these
+  std::vector<int32_t> stop_tokens;  // ... and before any of these tokens
   SamplingOptions sampling;
   MethodOptions attention;
   std::function<void(const TokenEvent&)> on_token;
   std::function<void(const Completion&)> on_finish;
   std::function<void(int64_t done, int64_t total)> on_prefill;  // prompt tokens, after each chunk
+};
+
+// What an engine has done since it was made, and what it is doing.
+struct EngineStats {
+  int64_t running = 0;                // requests with rows in the cache
+  int64_t waiting = 0;                // requests without
+  int64_t cache_tokens = 0;           // what the cache holds
+  int64_t cached_tokens = 0;          // ... of which in use, in whole pages
+  int64_t kept_tokens = 0;            // ... of which kept for prompts that begin alike
+  int64_t prompt_tokens = 0;          // read, again after a pause too
+  int64_t reused_tokens = 0;          // of prompts, that needed no reading
+  int64_t generated_tokens = 0;       // drawn
+  int64_t paused = 0;                 // how often a request was
+  std::array<int64_t, 4> finished{};  // requests, by FinishReason
+  RowsReport rows;                    // of finished requests
+};
+
+// A request that has rows in the cache.
+struct RequestInfo {
+  RequestId id = 0;
+  int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt and, behind it, of what was generated
+  int64_t generated_tokens = 0;
 };
 
 struct Message {
@@ -117,12 +149,21 @@ class TIDAL_EXPORT Engine {
 
   // Queues a request. Throws Error when it can never run: an empty prompt, a prompt or budget that
   // does not fit (naming both lengths and the option) or is beyond the memory that is free, unknown
-  // methods, bad plans.
+  // methods, bad plans; and Error(kExhausted, option max_queue) when too many wait.
   RequestId submit(Request request);
-  // Ends a request at the next step; its on_finish comes with kCancelled. Unknown ids are ignored.
+  // Ends a request: a chunk of its prompt that is being read is given up within a layer. Its
+  // on_finish comes with kCancelled, from step(). Unknown ids are ignored.
   void cancel(RequestId id);
   // Runs one batch. False when there was nothing to do.
   bool step();
+  // Sleeps until there is something to do. False once closed. `while (engine.wait())
+  // engine.step();`
+  bool wait();
+  // Ends wait(), now and later. What has not ended stays as it is.
+  void close();
+
+  EngineStats stats() const;                  // as of the last step
+  std::vector<RequestInfo> requests() const;  // as of the last step, those that ran first in front
   // Submits and steps until this request is done.
   Completion run(Request request);
 

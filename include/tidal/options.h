@@ -40,7 +40,8 @@ struct EngineOptions {
   std::string v_cache_type = "f16";
   int64_t context_size = 0;     // cache capacity in tokens, all sequences together; 0: the model's
   int32_t max_sequences = 1;    // requests decoded at the same time
-  int32_t prefill_chunk = 512;  // tokens of a prompt run in one step
+  int32_t prefill_chunk = 512;  // tokens of a prompt run in one step; fewer while others decode
+  int32_t max_queue = 0;        // requests that may wait; 0: any number
   RopeOptions rope;
 };
 

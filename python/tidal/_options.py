@@ -32,6 +32,7 @@ class EngineOptions(RequestOptions, total=False):
     backend: str  # cpu, reference
     max_sequences: int  # a whole number from 1 to 1024
     prefill_chunk: int  # a whole number from 1 to 65536
+    max_queue: int  # a whole number from 0 to 2147483647
     rope_scaling: str  # none, linear, yarn
     rope_scale: float  # a number above 0
     rope_freq_base: float  # a number above 0

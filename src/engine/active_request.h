@@ -1,13 +1,16 @@
 // ActiveRequest: a request on its way through the engine, from submit() to its completion.
 //
-// Owned by the engine and touched only inside its step.
+// Touched only inside the engine's step, but for its stop flag. It may be taken out of the cache
+// and come back: what it has generated stays, and its tokens are run again as they were.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "attention/method.h"
 #include "engine/stop_matcher.h"
@@ -21,21 +24,53 @@ namespace tidal {
 struct ActiveRequest {
   using Clock = std::chrono::steady_clock;
 
+  ActiveRequest(Request asked, std::shared_ptr<const AttentionMethod> attention,
+                int64_t most_tokens, Sampler own_sampler, StreamDecoder own_decoder);
+
   RequestId id = 0;
-  Request request{};
-  std::shared_ptr<const AttentionMethod> method{};
-  int64_t max_length = 0;              // tokens it may reach, prompt included
-  std::optional<Sequence> sequence{};  // while admitted
+  Request request;
+  std::shared_ptr<const AttentionMethod> method;
+  int64_t max_length;                // tokens it may reach, prompt included
+  std::optional<Sequence> sequence;  // while admitted
+  int64_t since = -1;                // when it was first admitted, by the scheduler's clock
 
   Sampler sampler;
   StreamDecoder decoder;
   StopMatcher stop;
-  Completion completion{};
-  std::string callback_error{};  // what a callback threw; none is called any more but on_finish
-  Clock::time_point started{};   // first chunk
+  Completion completion;
+  std::string callback_error;   // what a callback threw; none is called any more but on_finish
+  Clock::time_point started{};  // first chunk
   Clock::time_point first_token{};
+  std::shared_ptr<std::atomic<bool>> stop_flag = std::make_shared<std::atomic<bool>>(false);
 
+  static RequestId id_of(const std::unique_ptr<ActiveRequest>& request) { return request->id; }
   int64_t n_prompt() const { return static_cast<int64_t>(request.prompt.size()); }
+  // Tokens it has so far, prompt included.
+  int64_t length() const { return n_prompt() + std::ssize(completion.tokens); }
+  // Whose rows it may share; null: nobody's.
+  const std::string* salt() const { return request.cache_prompt ? &request.cache_salt : nullptr; }
+
+  // Adds to the completion's text and calls on_token. token -1: text that was held back.
+  void emit(int32_t token, const std::string& text);
+  // Gives up the sequence, says in the completion how it ended, and calls on_finish. What that
+  // throws is logged.
+  void finish(FinishReason reason);
+
+  // A callback that throws ends its own request and no other.
+  template <typename Callback, typename... Arguments>
+  void call(const Callback& callback, Arguments&&... arguments) {
+    if (!callback || !callback_error.empty()) return;
+    try {
+      callback(std::forward<Arguments>(arguments)...);
+    } catch (const std::exception& error) {
+      callback_threw(error.what());
+    } catch (...) {
+      callback_threw(nullptr);
+    }
+  }
+
+ private:
+  void callback_threw(const char* what);
 };
 
 }  // namespace tidal

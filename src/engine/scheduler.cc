@@ -1,27 +1,43 @@
 #include "engine/scheduler.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "base/check.h"
 
 namespace tidal {
 
-Scheduler::Scheduler(const SchedulerLimits& limits, PagePool& pool)
-    : limits_(limits), pool_(pool), prefixes_(pool) {
+Scheduler::Scheduler(const SchedulerLimits& limits, Runtime& runtime)
+    : limits_(limits),
+      runtime_(runtime),
+      prefixes_(runtime.pool()),
+      headroom_(std::min(kMostHeadroom, runtime.pool().n_pages() * kPageRows /
+                                            (int64_t{2} * limits.max_sequences))) {
   scheduled_.reserve(static_cast<size_t>(limits.max_sequences));
+  corrections_.reserve(static_cast<size_t>(limits.max_sequences));
+}
+
+// What it will take to read all that is queued and to go on for a while.
+int64_t Scheduler::pages_ahead(const Running& running) const {
+  const Sequence& sequence = *running.sequence;
+  const int64_t more = std::min(headroom_, running.max_length - sequence.length());
+  return sequence.pages_to_grow(std::max<int64_t>(0, more));
 }
 
 std::optional<SequenceKv> Scheduler::admit(const std::string* salt, std::span<const int32_t> prompt,
-                                           int64_t max_length) {
-  const int64_t pages = pages_of(max_length);
-  if (n_running_ == limits_.max_sequences || reserved_pages_ + pages > pool_.n_pages()) {
-    return std::nullopt;
-  }
-  ++n_running_;
-  reserved_pages_ += pages;
-  const int64_t most = pool_.n_pages() * kPageRows;
-  if (salt == nullptr) return SequenceKv(pool_, most);
-  return prefixes_.find(*salt, prompt.first(prompt.size() - 1), most);
+                                           int64_t n_tokens, int64_t max_length,
+                                           std::span<const Running> running) {
+  if (std::ssize(running) == limits_.max_sequences) return std::nullopt;
+  PagePool& pool = runtime_.pool();
+  const int64_t most = pool.n_pages() * kPageRows;
+  SequenceKv rows = salt == nullptr ? SequenceKv(pool, most)
+                                    : prefixes_.find(*salt, prompt.first(prompt.size() - 1), most);
+  if (running.empty()) return rows;  // any request fits alone
+  int64_t pages = rows.pages_needed(std::min(n_tokens + headroom_, max_length) - rows.length());
+  for (const Running& other : running) pages += pages_ahead(other);
+  const int64_t evictable = prefixes_.evictable_pages();
+  if (pages > pool.free_pages() + evictable) return std::nullopt;
+  if (!runtime_.has_memory_for_pages(std::max<int64_t>(0, pages - evictable))) return std::nullopt;
+  return rows;
 }
 
 void Scheduler::keep(const std::string& salt, const Sequence& sequence) {
@@ -29,42 +45,59 @@ void Scheduler::keep(const std::string& salt, const Sequence& sequence) {
                    sequence.kv());
 }
 
-void Scheduler::release(int64_t max_length) {
-  --n_running_;
-  reserved_pages_ -= pages_of(max_length);
-}
-
-bool Scheduler::takes_part(const Work& work, int32_t& correction_rows, bool& prompt_chunk) const {
-  switch (work.kind) {
-    case WorkKind::kNone:
-      return false;
-    case WorkKind::kDecode:
-      return true;
-    case WorkKind::kPrompt:
-      return std::exchange(prompt_chunk, false);
-    case WorkKind::kCorrect:
-      if (work.n_rows > correction_rows) return false;
-      correction_rows -= work.n_rows;
-      return true;
-  }
-  return false;
-}
-
-std::span<const Scheduled> Scheduler::plan(std::span<Sequence* const> running, Batch& batch) {
-  batch.clear();
+// Decoding sequences in front, then corrections, then the prompt.
+void Scheduler::choose(std::span<const Running> running, int32_t prompt_rows) {
   scheduled_.clear();
+  corrections_.clear();
   int32_t correction_rows = limits_.prefill_chunk;
-  bool prompt_chunk = true;
-  int32_t logits_row = 0;
+  std::optional<size_t> prompt;
+  int64_t least = 0;
   for (size_t i = 0; i < running.size(); ++i) {
-    Sequence& sequence = *running[i];
+    const Sequence& sequence = *running[i].sequence;
     const Work work = sequence.next(limits_.prefill_chunk);
-    if (!takes_part(work, correction_rows, prompt_chunk)) continue;
-    bool scheduled = sequence.schedule(work, batch);
-    while (!scheduled && prefixes_.evict()) scheduled = sequence.schedule(work, batch);
-    TIDAL_CHECK(scheduled, "pages were set aside at admission");
-    scheduled_.push_back({i, work, logits_row});
-    if (work.last) ++logits_row;
+    if (work.kind == WorkKind::kDecode) {
+      scheduled_.push_back({i, work});
+    } else if (work.kind == WorkKind::kCorrect && work.n_rows <= correction_rows) {
+      correction_rows -= work.n_rows;
+      corrections_.push_back({i, work});
+    } else if (work.kind == WorkKind::kPrompt) {
+      const int64_t key = sequence.length() - sequence.cached() + running[i].since;
+      if (prompt.has_value() && key >= least) continue;
+      least = key;
+      prompt = i;
+    }
+  }
+  scheduled_.insert(scheduled_.end(), corrections_.begin(), corrections_.end());
+  if (prompt.has_value()) {
+    scheduled_.push_back({*prompt, running[*prompt].sequence->next(prompt_rows)});
+  }
+}
+
+// Memory and pages for so many more; false when there are too few even without kept rows.
+bool Scheduler::make_room(int64_t n_pages) {
+  while (runtime_.pool().free_pages() < n_pages || !runtime_.has_memory_for_pages(n_pages)) {
+    if (!prefixes_.evict()) return false;
+  }
+  return true;
+}
+
+std::optional<std::span<const Scheduled>> Scheduler::plan(std::span<const Running> running,
+                                                          int32_t prompt_rows, Batch& batch) {
+  batch.clear();
+  choose(running, prompt_rows);
+  int64_t pages = 0;
+  for (const Scheduled& part : scheduled_) {
+    pages += running[part.index].sequence->pages_needed(part.work);
+  }
+  if (!make_room(pages)) return std::nullopt;
+  int32_t logits_row = 0;
+  for (Scheduled& part : scheduled_) {
+    const Running& one = running[part.index];
+    const bool scheduled = one.sequence->schedule(part.work, batch, one.stop);
+    TIDAL_CHECK(scheduled, "room was made for {} pages", pages);
+    part.logits_row = logits_row;
+    logits_row += part.work.logit_rows();
+    if (part.work.kind == WorkKind::kPrompt) prompt_rows_ += part.work.n_rows;
   }
   return scheduled_;
 }

@@ -1,20 +1,26 @@
-// Scheduler: which sequences run in the next step, and with which rows.
+// Scheduler: which requests get room in the cache, and which rows run in the next step.
 //
-// Every decoding sequence takes part, every due KV cache correction that fits, and one chunk of one
-// prompt, the oldest. Sequences are admitted oldest first, each with the pages it can grow to set
-// aside: one that was admitted never runs out. Rows that full attention wrote are kept for prompts
-// that begin alike, as long as no sequence needs their pages. Not thread-safe; the pool must
-// outlive it.
+// A request is admitted when the cache has room for its prompt and some more tokens for everybody;
+// nobody sets aside what they may never use. In a step every decoding sequence takes part, every
+// due KV cache correction that fits, and behind them one chunk of one prompt: that with the fewest
+// rows left, less those of other prompts that ran while it waited, so that none waits for ever.
+// When pages run out, the engine takes the youngest out (plan() says so).
+//
+// Rows that full attention wrote are kept for prompts that begin alike, as long as no sequence
+// needs their pages. Not thread-safe; the runtime must outlive it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kv/prefix_tree.h"
 #include "model/decoder.h"
+#include "runtime/runtime.h"
 #include "runtime/sequence.h"
 
 namespace tidal {
@@ -24,43 +30,65 @@ struct SchedulerLimits {
   int32_t prefill_chunk = 512;  // rows of a prompt chunk, and of all corrections of a step
 
   int32_t max_rows() const { return max_sequences + 2 * prefill_chunk; }
+  int32_t max_logit_rows() const { return max_sequences + kLogitRows; }
+};
+
+// Tokens that whoever runs should find room for besides those it has, in a cache that is not small.
+inline constexpr int64_t kMostHeadroom = 256;
+
+// An admitted sequence.
+struct Running {
+  Sequence* sequence = nullptr;
+  int64_t max_length = 0;                   // tokens it may reach
+  int64_t since = 0;                        // prompt_rows() when it came
+  const std::atomic<bool>* stop = nullptr;  // see BatchSequence
 };
 
 struct Scheduled {
   size_t index = 0;  // of the running sequence
   Work work;
-  int32_t logits_row = 0;  // of its last row, where work.last
+  int32_t logits_row = 0;  // the first of work.logit_rows()
 };
 
 class Scheduler {
  public:
-  Scheduler(const SchedulerLimits& limits, PagePool& pool);
+  Scheduler(const SchedulerLimits& limits, Runtime& runtime);
 
-  // Room in the cache for a sequence of up to max_length tokens: with the rows that are kept of the
-  // prompt's beginning (all but its last token, which gives logits), as others with this salt left
-  // them; nullptr: without. Nothing when it must wait until another is released.
+  // Room in the cache for a sequence of n_tokens and some more, at most max_length: with the rows
+  // that are kept of the prompt's beginning (all but its last token, which gives logits), as others
+  // with this salt left them; nullptr: without. Nothing when it must wait until another ends.
   std::optional<SequenceKv> admit(const std::string* salt, std::span<const int32_t> prompt,
-                                  int64_t max_length);
+                                  int64_t n_tokens, int64_t max_length,
+                                  std::span<const Running> running);
   // Keeps the sequence's exact rows for others with this salt.
   void keep(const std::string& salt, const Sequence& sequence);
-  // One that was admitted has ended, or never began.
-  void release(int64_t max_length);
+  // How many of the first tokens have been read by somebody with this salt, to the token.
+  int64_t common(std::string_view salt, std::span<const int32_t> tokens) const {
+    return prefixes_.common(salt, tokens);
+  }
 
-  // Gives up kept rows that were used longest ago. False when there are none.
-  bool drop_kept_rows() { return prefixes_.evict(); }
+  // Puts the rows of those that take part into the batch, the prompt's (at most prompt_rows) last.
+  // Kept rows that were used longest ago make way. Nothing when pages or memory are too few for
+  // all of them: the batch is empty.
+  std::optional<std::span<const Scheduled>> plan(std::span<const Running> running,
+                                                 int32_t prompt_rows, Batch& batch);
 
-  // Puts the rows of those that take part into the batch.
-  std::span<const Scheduled> plan(std::span<Sequence* const> running, Batch& batch);
+  int64_t kept_pages() const { return prefixes_.n_pages(); }
+  // Rows of prompts that were scheduled so far: the clock by which prompts age.
+  int64_t prompt_rows() const { return prompt_rows_; }
 
  private:
-  bool takes_part(const Work& work, int32_t& correction_rows, bool& prompt_chunk) const;
+  int64_t pages_ahead(const Running& running) const;
+  bool make_room(int64_t n_pages);
+  void choose(std::span<const Running> running, int32_t prompt_rows);
 
   SchedulerLimits limits_;
-  PagePool& pool_;
+  Runtime& runtime_;
   PrefixTree prefixes_;
-  int32_t n_running_ = 0;
-  int64_t reserved_pages_ = 0;  // of running sequences
+  int64_t headroom_;
+  int64_t prompt_rows_ = 0;
   std::vector<Scheduled> scheduled_;
+  std::vector<Scheduled> corrections_;
 };
 
 }  // namespace tidal

@@ -25,8 +25,9 @@ class SchedulerTest : public testing::Test {
                      RuntimeLimits{.max_sequences = kLimits.max_sequences,
                                    .max_length = 128,
                                    .n_pages = 8,
-                                   .max_rows = kLimits.max_rows()});
-    scheduler_.emplace(kLimits, runtime_->pool());
+                                   .max_rows = kLimits.max_rows(),
+                                   .max_logit_rows = kLimits.max_logit_rows()});
+    scheduler_.emplace(kLimits, *runtime_);
   }
 
   static std::vector<int32_t> tokens(int32_t n) {
@@ -58,9 +59,21 @@ class SchedulerTest : public testing::Test {
     sequence->enqueue(tokens(n));
     return sequence;
   }
-  std::vector<Scheduled> plan(std::vector<Sequence*> running) {
-    const std::span<const Scheduled> parts = scheduler_->plan(running, batch_);
-    return {parts.begin(), parts.end()};
+  static std::vector<Running> running(const std::vector<Sequence*>& sequences) {
+    std::vector<Running> result;
+    for (Sequence* sequence : sequences) result.push_back({.sequence = sequence, .max_length = 64});
+    return result;
+  }
+  std::vector<Scheduled> plan_of(const std::vector<Running>& running, int32_t prompt_rows = 16) {
+    const auto parts = scheduler_->plan(running, prompt_rows, batch_);
+    EXPECT_TRUE(parts.has_value());
+    return {parts->begin(), parts->end()};
+  }
+  std::vector<Scheduled> plan(const std::vector<Sequence*>& sequences, int32_t prompt_rows = 16) {
+    return plan_of(running(sequences), prompt_rows);
+  }
+  bool admits(int32_t n, int64_t max_length, const std::vector<Running>& running) {
+    return scheduler_->admit(nullptr, tokens(n), n, max_length, running).has_value();
   }
 
   std::optional<Runtime> runtime_;
@@ -68,73 +81,109 @@ class SchedulerTest : public testing::Test {
   Batch batch_;
 };
 
-TEST_F(SchedulerTest, EveryDecodingSequenceAndOneChunkOfTheOldestPrompt) {
+TEST_F(SchedulerTest, EveryDecodingSequenceAndBehindThemAChunkOfTheShortestPrompt) {
   const auto one = decoding(5, 0), two = decoding(7, 0);
-  const auto first = reading(20), second = reading(6);
+  const auto first = reading(30), second = reading(20);
   const std::vector<Scheduled> parts = plan({one.get(), first.get(), second.get(), two.get()});
   ASSERT_EQ(parts.size(), 3u);
   EXPECT_EQ(parts[0].index, 0u);
-  EXPECT_EQ(parts[1].index, 1u);
-  EXPECT_EQ(parts[1].work.n_rows, 16);
-  EXPECT_EQ(parts[2].index, 3u);
-  EXPECT_EQ(batch_.tokens.size(), 1u + 16 + 1);
+  EXPECT_EQ(parts[1].index, 3u);
+  EXPECT_EQ(parts[2].index, 2u);
+  EXPECT_EQ(parts[2].work.n_rows, 16);
+  EXPECT_EQ(batch_.tokens.size(), 1u + 1 + 16);
+  EXPECT_EQ(plan({first.get()}, 5)[0].work.n_rows, 5) << "no more than asked for";
 }
 
-// A chunk that is not its prompt's last has no logits, so those behind it move up.
+// Rows that others read while it waited count for a prompt.
+TEST_F(SchedulerTest, ALongPromptDoesNotWaitForEver) {
+  const auto long_one = reading(60);
+  std::vector<Running> all = running({long_one.get()});
+  for (int n_short = 0;; ++n_short) {
+    ASSERT_LT(n_short, 10);
+    const auto short_one = reading(10);
+    all.resize(1);
+    all.push_back({.sequence = short_one.get(), .since = scheduler_->prompt_rows()});
+    const std::vector<Scheduled> parts = plan_of(all);
+    ASSERT_EQ(parts.size(), 1u);
+    if (parts[0].index == 0) {
+      EXPECT_EQ(n_short, 5) << "fifty rows of others, and ten that the next one has";
+      break;
+    }
+    runtime_->forward(batch_);
+    short_one->commit(parts[0].work);
+  }
+}
+
+// A chunk that is not its prompt's last has no logits.
 TEST_F(SchedulerTest, SaysWhichRowsOfLogitsAreWhose) {
   const auto one = decoding(5, 0), two = decoding(7, 0);
   const auto prompt = reading(20);
-  std::vector<Scheduled> parts = plan({one.get(), prompt.get(), two.get()});
+  std::vector<Scheduled> parts = plan({prompt.get(), one.get(), two.get()});
   ASSERT_EQ(parts.size(), 3u);
-  EXPECT_TRUE(parts[0].work.last);
   EXPECT_EQ(parts[0].logits_row, 0);
-  EXPECT_FALSE(parts[1].work.last);
-  EXPECT_TRUE(parts[2].work.last);
-  EXPECT_EQ(parts[2].logits_row, 1);
+  EXPECT_EQ(parts[1].logits_row, 1);
+  EXPECT_EQ(parts[2].work.logit_rows(), 0);
   const auto vocab = static_cast<size_t>(runtime_->model().config().vocab_size);
-  EXPECT_EQ(runtime_->decoder().forward(batch_).size(), 2 * vocab);
+  EXPECT_EQ(runtime_->forward(batch_).size(), 2 * vocab);
   for (const Scheduled& part : parts) {
-    (part.index == 1 ? *prompt : part.index == 0 ? *one : *two).commit(part.work);
+    (part.index == 0 ? *prompt : part.index == 1 ? *one : *two).commit(part.work);
   }
-  parts = plan({prompt.get()});
-  ASSERT_EQ(parts.size(), 1u);
-  EXPECT_EQ(parts[0].work.n_rows, 4);
-  EXPECT_TRUE(parts[0].work.last);
+  prompt->ask_for_prompt_logits();
+  one->enqueue(3);
+  parts = plan({prompt.get(), one.get()});
+  ASSERT_EQ(parts.size(), 2u);
+  EXPECT_EQ(parts[1].logits_row, 1);
+  EXPECT_EQ(parts[1].work.logit_rows(), 4);
+  EXPECT_EQ(runtime_->forward(batch_).size(), 5 * vocab);
 }
 
 TEST_F(SchedulerTest, CorrectionsShareTheRowsOfOneChunk) {
   const auto one = decoding(5, 10, 10), two = decoding(7, 10, 10), three = decoding(3, 2, 10);
   const std::vector<Scheduled> parts = plan({one.get(), two.get(), three.get()});
   ASSERT_EQ(parts.size(), 2u) << "ten rows and ten are more than sixteen";
-  EXPECT_EQ(parts[0].work.kind, WorkKind::kCorrect);
-  EXPECT_EQ(parts[0].work.n_rows, 10);
-  EXPECT_FALSE(parts[0].work.last);
-  EXPECT_EQ(parts[1].index, 2u);
-  EXPECT_EQ(parts[1].work.kind, WorkKind::kDecode);
-  EXPECT_EQ(parts[1].logits_row, 0);
+  EXPECT_EQ(parts[0].index, 2u);
+  EXPECT_EQ(parts[0].work.kind, WorkKind::kDecode);
+  EXPECT_EQ(parts[0].logits_row, 0);
+  EXPECT_EQ(parts[1].work.kind, WorkKind::kCorrect);
+  EXPECT_EQ(parts[1].work.n_rows, 10);
+  EXPECT_FALSE(parts[1].work.last);
 }
 
-TEST_F(SchedulerTest, AdmitsWhatTheCacheCanHoldInTheEnd) {
-  const std::vector<int32_t> prompt = tokens(10);
-  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 64).has_value());
-  EXPECT_FALSE(scheduler_->admit(nullptr, prompt, 65).has_value()) << "4 of 8 pages are set aside";
-  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 16).has_value());
-  scheduler_->release(64);
-  EXPECT_TRUE(scheduler_->admit(nullptr, prompt, 65).has_value());
+// Of 8 pages: what a prompt takes, and one more for everybody, but no more than they may use.
+TEST_F(SchedulerTest, AdmitsWhileThereIsRoomForEverybodyToGoOn) {
+  EXPECT_TRUE(admits(100, 128, {})) << "any request fits alone";
+  const auto other = reading(50);
+  const auto with = [&](int64_t max_length) {
+    return std::vector<Running>{{.sequence = other.get(), .max_length = max_length}};
+  };
+  EXPECT_TRUE(admits(60, 64, with(64))) << "4 pages and 4";
+  EXPECT_FALSE(admits(60, 64, with(128))) << "4 pages and 5";
+  EXPECT_FALSE(admits(60, 128, with(64)));
+  EXPECT_TRUE(admits(40, 128, with(64)));
 }
 
 TEST_F(SchedulerTest, AdmitsAsManyAsABatchHolds) {
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
-  EXPECT_FALSE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
-  scheduler_->release(16);
-  EXPECT_TRUE(scheduler_->admit(nullptr, tokens(3), 16).has_value());
+  const auto a = reading(3), b = reading(3), c = reading(3), d = reading(3);
+  EXPECT_TRUE(admits(3, 4, running({a.get()})));
+  EXPECT_FALSE(admits(3, 4, running({a.get(), b.get(), c.get(), d.get()})));
+}
+
+// The engine takes one out, and asks again.
+TEST_F(SchedulerTest, PlansNothingWhenPagesAreTooFew) {
+  const auto one = reading(100), two = decoding(31, 1);
+  plan({one.get()}, 96);
+  EXPECT_EQ(runtime_->pool().free_pages(), 0);
+  two->enqueue(4);
+  const std::vector<Running> both = running({one.get(), two.get()});
+  EXPECT_FALSE(scheduler_->plan(both, 16, batch_).has_value());
+  EXPECT_TRUE(batch_.tokens.empty());
 }
 
 TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
   const std::string salt = "of one user";
   const auto admit_and_read = [&](const std::string* of, int32_t n) {
     const std::vector<int32_t> prompt = tokens(n);
-    std::optional<SequenceKv> rows = scheduler_->admit(of, prompt, 64);
+    std::optional<SequenceKv> rows = scheduler_->admit(of, prompt, n, 64, {});
     EXPECT_TRUE(rows.has_value());
     const int64_t reused = rows->length();
     AttentionShape shape = runtime_->decoder().attention_shape();
@@ -145,7 +194,6 @@ TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
     sequence.enqueue(7);
     runtime_->run(sequence);  // a sparse step: not kept
     if (of != nullptr) scheduler_->keep(*of, sequence);
-    scheduler_->release(64);
     return reused;
   };
   EXPECT_EQ(admit_and_read(&salt, 48), 0);
@@ -159,11 +207,11 @@ TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
   for (int i = 0; i < 7; ++i) {
     const std::vector<Scheduled> parts = plan({prompt.get()});
     ASSERT_EQ(parts.size(), 1u);
-    runtime_->decoder().forward(batch_);
+    runtime_->forward(batch_);
     prompt->commit(parts[0].work);
   }
   EXPECT_EQ(runtime_->pool().free_pages(), 0);
-  const std::optional<SequenceKv> left = scheduler_->admit(&salt, tokens(48), 48);
+  const std::optional<SequenceKv> left = scheduler_->admit(&salt, tokens(48), 48, 48, {});
   ASSERT_TRUE(left.has_value());
   EXPECT_EQ(left->length(), 16) << "no more than needed made way";
 }

@@ -1,6 +1,7 @@
 #include "kv/prefix_tree.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -35,6 +36,40 @@ SequenceKv PrefixTree::find(std::string_view root, std::span<const int32_t> toke
     }
   }
   return {pool_, max_length, pages};
+}
+
+int64_t PrefixTree::common(std::string_view root, std::span<const int32_t> tokens) const {
+  const auto found = roots_.find(root);
+  if (found == roots_.end()) return 0;
+  uint64_t parent = found->second.id;
+  int64_t length = 0;
+  for (; std::ssize(tokens) - length >= kPageRows; length += kPageRows) {
+    const auto place = nodes_.find(key(parent, tokens, length / kPageRows));
+    if (place == nodes_.end()) break;
+    parent = place->second.id;
+  }
+  // Of this node's children, which lie in order, the two nearest to what comes next.
+  const auto rest = tokens.subspan(static_cast<size_t>(length))
+                        .first(std::min<size_t>(static_cast<size_t>(kPageRows),
+                                                tokens.size() - static_cast<size_t>(length)));
+  Key next{parent, {}};
+  next.second.fill(std::numeric_limits<int32_t>::min());
+  std::ranges::copy(rest, next.second.begin());
+  int64_t more = 0;
+  const auto compare = [&](const Key& child) {
+    if (child.first != parent) return;
+    const auto differs = std::ranges::mismatch(rest, child.second).in1;
+    more = std::max<int64_t>(more, differs - rest.begin());
+  };
+  const auto after = nodes_.lower_bound(next);
+  if (after != nodes_.end()) compare(after->first);
+  if (after != nodes_.begin()) compare(std::prev(after)->first);
+  return length + more;
+}
+
+int64_t PrefixTree::evictable_pages() const {
+  return std::ranges::count_if(nodes_,
+                               [&](const auto& n) { return !pool_.is_shared(n.second.page); });
 }
 
 void PrefixTree::insert(std::string_view root, std::span<const int32_t> tokens,

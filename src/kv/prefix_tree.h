@@ -29,6 +29,9 @@ class PrefixTree {
   // The rows of the longest known prefix of `tokens`, in whole pages: a sequence of up to
   // max_length.
   SequenceKv find(std::string_view root, std::span<const int32_t> tokens, int64_t max_length);
+  // How many of the first tokens match a known text, to the token: at least as many as find() has
+  // rows for.
+  int64_t common(std::string_view root, std::span<const int32_t> tokens) const;
   // kv's first rows are those of `tokens`; its whole pages enter, unless the tree has equal ones.
   void insert(std::string_view root, std::span<const int32_t> tokens, const SequenceKv& kv);
 
@@ -37,6 +40,8 @@ class PrefixTree {
   bool evict();
 
   int64_t n_pages() const { return std::ssize(nodes_); }
+  // Those that nobody else holds: what evicting gives back in the end.
+  int64_t evictable_pages() const;
 
  private:
   using PageTokens = std::array<int32_t, kPageRows>;

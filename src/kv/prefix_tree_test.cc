@@ -154,5 +154,39 @@ TEST_F(PrefixTreeTest, RandomTextsAreFoundAsAListWouldFindThem) {
   }
 }
 
+// To the token, among children whose order is that of their tokens.
+TEST_F(PrefixTreeTest, SaysHowManyTokensAreThoseOfAKnownText) {
+  EXPECT_EQ(tree_.common("", counting(20)), 0);
+  for (const int32_t last : {100, 300, 200}) {
+    Tokens text = counting(48);
+    for (size_t i = 37; i < 48; ++i) text[i] = last;
+    read(text);
+  }
+  EXPECT_EQ(tree_.common("", counting(48)), 37);
+  EXPECT_EQ(tree_.common("another", counting(48)), 0);
+  for (const int32_t next : {5, 100, 250, 999}) {
+    Tokens text = counting(40);
+    text[37] = next;
+    EXPECT_EQ(tree_.common("", text), next == 100 ? 38 : 37) << next;
+  }
+  EXPECT_EQ(tree_.common("", counting(9)), 9);
+  EXPECT_EQ(tree_.common("", counting(60, 1)), 0);
+  Tokens longer = counting(37);
+  longer.resize(48, 300);
+  longer.push_back(4);
+  EXPECT_EQ(tree_.common("", longer), 48);
+  EXPECT_EQ(tree_.common("", {}), 0);
+}
+
+TEST_F(PrefixTreeTest, CountsThePagesThatMayMakeWay) {
+  read(counting(64));
+  EXPECT_EQ(tree_.evictable_pages(), 4);
+  {
+    const SequenceKv user = tree_.find("", counting(40), kMaxLength);
+    EXPECT_EQ(tree_.evictable_pages(), 2);
+  }
+  EXPECT_EQ(tree_.evictable_pages(), 4);
+}
+
 }  // namespace
 }  // namespace tidal::test

@@ -40,6 +40,15 @@ int64_t logit_rows(const BatchSequence& sequence) {
   return 0;
 }
 
+void drop_stopped(Batch& batch) {
+  while (!batch.sequences.empty()) {
+    const BatchSequence& last = batch.sequences.back();
+    if (last.stop == nullptr || !last.stop->load(std::memory_order_relaxed)) return;
+    batch.tokens.resize(batch.tokens.size() - static_cast<size_t>(last.n_rows));
+    batch.sequences.pop_back();
+  }
+}
+
 StepShape step_shape(const Batch& batch) {
   const auto decodes = [](const BatchSequence& s) { return s.kind == AttendKind::kStep; };
   return {.n_rows = std::ssize(batch.tokens),
@@ -93,17 +102,19 @@ KvLayout Decoder::kv_layout(DType k_dtype, DType v_dtype) const {
   return {c.n_layers(), c.attention().n_kv_heads, c.attention().head_dim, k_dtype, v_dtype};
 }
 
-std::span<const float> Decoder::forward(const Batch& batch) {
+std::span<const float> Decoder::forward(Batch& batch) {
   check_fits(batch);
   const Config& c = model_->config();
-  const int64_t n = std::ssize(batch.tokens);
-  float* const x = x_.as<float>();            // [n, d_model]
-  float* const normed = normed_.as<float>();  // [n, d_model]
+  float* const x = x_.as<float>();            // [n_rows, d_model]
+  float* const normed = normed_.as<float>();  // [n_rows, d_model]
 
   backend_.begin_step(step_shape(batch));
   backend_.embed(weights_.embedding, batch.tokens, x);
   fill_rope(batch);
   for (int32_t l = 0; l < c.n_layers(); ++l) {
+    drop_stopped(batch);
+    const int64_t n = std::ssize(batch.tokens);
+    if (n == 0) return {};
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
     backend_.rms_norm(x, layer.attention_norm.data(), n, c.d_model, c.rms_epsilon, normed);
     add_attention(l, batch);

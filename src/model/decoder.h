@@ -7,6 +7,7 @@
 // for the rows that asked for them. One caller at a time. Does not allocate once constructed.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,6 +32,7 @@ struct BatchSequence {
   LogitRows logits = LogitRows::kLast;
   const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention
   AttentionState* state = nullptr;
+  const std::atomic<bool>* stop = nullptr;  // null, or set by any thread: its rows may be given up
 };
 
 struct Batch {
@@ -69,8 +71,9 @@ class Decoder {
   KvLayout kv_layout(DType k_dtype, DType v_dtype) const;
 
   // Logits of the requested rows in batch order: [n_logit_rows, vocab_size], valid until the next
-  // call.
-  std::span<const float> forward(const Batch& batch);
+  // call. Before each layer, sequences at the end of the batch whose stop is set are removed from
+  // it; the rows that their caches have grown by are then not written.
+  std::span<const float> forward(Batch& batch);
 
   // Null (the default): no observer. The observer must outlive its use.
   void observe(AttentionObserver* observer) { observer_ = observer; }

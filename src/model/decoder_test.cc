@@ -317,6 +317,51 @@ TEST_P(DecoderTest, AForwardPassAllocatesNothing) {
   }
 }
 
+// Raises the stops of the batch's sequences in a layer each.
+class StopsInALayer : public AttentionObserver {
+ public:
+  void on_attention(int32_t layer, std::span<const AttentionItem> items) override {
+    n_items.push_back(items.size());
+    if (layer < 2) stops[2 - static_cast<size_t>(layer)] = true;
+  }
+  std::array<std::atomic<bool>, 3> stops{};
+  std::vector<size_t> n_items;
+};
+
+// The last of three is stopped in the first layer, the one in the middle in the second.
+TEST_P(DecoderTest, SequencesThatAreStoppedLeaveTheBatchBeforeTheNextLayer) {
+  const std::vector<int32_t> prompts[] = {tokens(20, 21), tokens(33, 22), tokens(40, 23)};
+  SequenceKv alone = decoder_.make_sequence();
+  const std::vector<float> expected = decoder_.run(alone, prompts[0], 20, LogitRows::kLast);
+  SequenceKv kv[] = {decoder_.make_sequence(), decoder_.make_sequence(), decoder_.make_sequence()};
+  StopsInALayer observer;
+  Batch batch;
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(kv[i].grow(std::ssize(prompts[i])));
+    batch.tokens.insert(batch.tokens.end(), prompts[i].begin(), prompts[i].end());
+    batch.sequences.push_back({.kv = &kv[i],
+                               .n_rows = static_cast<int32_t>(prompts[i].size()),
+                               .stop = &observer.stops[i]});
+  }
+  decoder_.decoder().observe(&observer);
+  const std::span<const float> logits = decoder_.decoder().forward(batch);
+  EXPECT_EQ(std::vector<float>(logits.begin(), logits.end()), expected);
+  EXPECT_EQ(batch.sequences.size(), 1u);
+  EXPECT_EQ(batch.tokens.size(), 20u);
+  ASSERT_GE(observer.n_items.size(), 3u);
+  EXPECT_EQ(observer.n_items[0], 3u);
+  EXPECT_EQ(observer.n_items[1], 2u);
+  EXPECT_EQ(observer.n_items[2], 1u);
+
+  observer.stops[0] = true;
+  observer.n_items.clear();
+  kv[0].truncate(0);
+  ASSERT_TRUE(kv[0].grow(20));
+  EXPECT_TRUE(decoder_.decoder().forward(batch).empty());
+  EXPECT_TRUE(observer.n_items.empty()) << "no layer is run for nobody";
+  decoder_.decoder().observe(nullptr);
+}
+
 INSTANTIATE_TEST_SUITE_P(Settings, DecoderTest,
                          testing::Values(Setting{"reference", "deep", DType::kF32},
                                          Setting{"reference", "deep", DType::kBF16},

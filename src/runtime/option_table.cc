@@ -224,6 +224,8 @@ std::vector<Option> model_rows() {
               TIDAL_MEMBER(engine.max_sequences)),
       integer({"prefill_chunk", "", kModel, "Tokens of a prompt run in one step"}, 1, 65536,
               TIDAL_MEMBER(engine.prefill_chunk)),
+      integer({"max_queue", "", kModel, "Requests that may wait, 0: any number"}, 0, kMost,
+              TIDAL_MEMBER(engine.max_queue)),
       choice({"rope_scaling", "--rope-scaling", kModel, "How RoPE is stretched", "the model's"},
              {"none", "linear", "yarn"}, TIDAL_MEMBER(engine.rope.scaling)),
       number({"rope_scale", "--rope-scale", kModel, "Context extension factor", "the model's"},

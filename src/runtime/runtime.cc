@@ -16,11 +16,12 @@ namespace {
 constexpr uint64_t kAssuredPart = 16;
 
 DecoderLimits decoder_limits(const EngineOptions& options, const RuntimeLimits& limits) {
-  return {.max_rows = limits.max_rows > 0 ? limits.max_rows
-                                          : std::max(options.prefill_chunk, limits.max_sequences),
-          .max_sequences = limits.max_sequences,
-          .max_context = limits.max_length,
-          .max_logit_rows = limits.max_sequences};
+  return {
+      .max_rows = limits.max_rows > 0 ? limits.max_rows
+                                      : std::max(options.prefill_chunk, limits.max_sequences),
+      .max_sequences = limits.max_sequences,
+      .max_context = limits.max_length,
+      .max_logit_rows = limits.max_logit_rows > 0 ? limits.max_logit_rows : limits.max_sequences};
 }
 
 int64_t queued(std::span<Sequence* const> sequences) {
@@ -106,7 +107,7 @@ bool Runtime::has_memory_for_pages(int64_t n_pages) const {
   return !too_little_memory(pages_in_use() + n_pages).has_value();
 }
 
-std::span<const float> Runtime::forward(const Batch& batch) {
+std::span<const float> Runtime::forward(Batch& batch) {
   // Pages that were written before are handed out ahead of untouched ones (PagePool).
   written_pages_ = std::max<int64_t>(written_pages_, pages_in_use());
   return decoder_.forward(batch);

@@ -28,10 +28,11 @@ namespace tidal {
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
 struct RuntimeLimits {
-  int32_t max_sequences = 1;  // per batch
-  int64_t max_length = 0;     // tokens per sequence
-  int64_t n_pages = 0;        // of the cache; 0: enough for max_length
-  int32_t max_rows = 0;       // per batch; 0: a prompt chunk, or one per sequence
+  int32_t max_sequences = 1;   // per batch
+  int64_t max_length = 0;      // tokens per sequence
+  int64_t n_pages = 0;         // of the cache; 0: enough for max_length
+  int32_t max_rows = 0;        // per batch; 0: a prompt chunk, or one per sequence
+  int32_t max_logit_rows = 0;  // per batch; 0: one per sequence
 };
 
 class Runtime {
@@ -71,7 +72,7 @@ class Runtime {
   void ask_for_memory(std::function<uint64_t()> available) { available_ = std::move(available); }
 
   // The decoder's forward pass.
-  std::span<const float> forward(const Batch& batch);
+  std::span<const float> forward(Batch& batch);
 
   // Runs all that these sequences have queued. Throws Error(kExhausted) before running any of it if
   // that exceeds free memory. Returns the logits after the last token of each sequence that had

@@ -82,12 +82,19 @@ Work Sequence::next(int32_t max_rows) const {
   } else {
     work.kind = WorkKind::kDecode;
   }
+  work.all_logits = prompt_logits_ && work.kind == WorkKind::kPrompt;
+  if (work.all_logits) max_rows = std::min(max_rows, kLogitRows);
   work.n_rows = static_cast<int32_t>(std::min<int64_t>(queued, max_rows));
   work.last = work.kind != WorkKind::kCorrect && cached() + work.n_rows == length();
   return work;
 }
 
-bool Sequence::schedule(const Work& work, Batch& batch) {
+int64_t Sequence::pages_needed(const Work& work) const {
+  if (work.kind == WorkKind::kCorrect && correction_due()) return 0;  // in pages that it gives up
+  return kv_.pages_needed(work.n_rows);
+}
+
+bool Sequence::schedule(const Work& work, Batch& batch, const std::atomic<bool>* stop) {
   if (work.kind == WorkKind::kCorrect && correction_due()) {
     correct_end_ = cached();
     dense_end_ = std::max(dense_end_, correct_end_);
@@ -104,9 +111,12 @@ bool Sequence::schedule(const Work& work, Batch& batch) {
                              .first_position = first,
                              .n_rows = work.n_rows,
                              .kind = by_method ? AttendKind::kStep : AttendKind::kChunk,
-                             .logits = work.last ? LogitRows::kLast : LogitRows::kNone,
+                             .logits = work.all_logits ? LogitRows::kAll
+                                       : work.last     ? LogitRows::kLast
+                                                       : LogitRows::kNone,
                              .method = by_method ? method_.get() : nullptr,
-                             .state = by_method ? &state_ : nullptr});
+                             .state = by_method ? &state_ : nullptr,
+                             .stop = stop});
   return true;
 }
 

@@ -11,6 +11,7 @@
 // constructor and fork() allocate, up to max_length.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -33,8 +34,14 @@ enum class WorkKind : uint8_t {
 struct Work {
   WorkKind kind = WorkKind::kNone;
   int32_t n_rows = 0;
-  bool last = false;  // nothing is queued behind it: its last row has logits
+  bool last = false;        // nothing is queued behind it: its last row has logits
+  bool all_logits = false;  // all its rows have
+
+  int32_t logit_rows() const { return all_logits ? n_rows : last ? 1 : 0; }
 };
+
+// Rows of a prompt in one batch whose logits are all asked for.
+inline constexpr int32_t kLogitRows = 32;
 
 class Sequence {
  public:
@@ -45,6 +52,8 @@ class Sequence {
 
   void enqueue(std::span<const int32_t> prompt);
   void enqueue(int32_t decoded);
+  // Every row of a prompt gets logits, in chunks of at most kLogitRows.
+  void ask_for_prompt_logits() { prompt_logits_ = true; }
   // Forgets all but the first `length` tokens, cached or queued.
   void rewind(int64_t length);
   // A sequence with the same tokens that shares the cached rows until either writes, with a copy of
@@ -54,9 +63,13 @@ class Sequence {
 
   // What to run next, prompts and corrections in chunks of at most max_rows.
   Work next(int32_t max_rows) const;
+  // Pages that this work will take from the pool.
+  int64_t pages_needed(const Work& work) const;
   // Makes room in the cache and appends the rows to the batch. False if the pool has too few pages:
-  // then nothing was added, and next() must be asked again once some are free.
-  [[nodiscard]] bool schedule(const Work& work, Batch& batch);
+  // then nothing was added, and next() must be asked again once some are free. stop: see
+  // BatchSequence.
+  [[nodiscard]] bool schedule(const Work& work, Batch& batch,
+                              const std::atomic<bool>* stop = nullptr);
   // The batch has run.
   void commit(const Work& work);
 
@@ -67,8 +80,10 @@ class Sequence {
   // The first rows, written by full attention over rows of the same kind: what may be shared.
   int64_t exact() const { return exact_; }
   const SequenceKv& kv() const { return kv_; }
-  // Pages the queued tokens will take from the pool.
-  int64_t pages_to_grow() const { return kv_.pages_needed(length() - cached()); }
+  // Pages the queued tokens and n_more will take from the pool.
+  int64_t pages_to_grow(int64_t n_more = 0) const {
+    return kv_.pages_needed(length() + n_more - cached());
+  }
 
   RowsReport rows() const;  // of decode steps
   RowsRead rows_read() const { return state_.rows(); }
@@ -90,6 +105,7 @@ class Sequence {
   int64_t dense_end_ = 0;    // queued tokens before it are read by full attention
   int64_t correct_end_ = 0;  // those before this one for another time
   int64_t corrections_ = 0;
+  bool prompt_logits_ = false;
 };
 
 }  // namespace tidal

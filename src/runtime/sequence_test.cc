@@ -47,7 +47,10 @@ class SequenceTest : public testing::Test {
   Runtime runtime(int32_t chunk = 32, int64_t n_pages = 100, int32_t max_sequences = 4) const {
     return {model_,
             engine(chunk),
-            {.max_sequences = max_sequences, .max_length = kMaxLength, .n_pages = n_pages}};
+            {.max_sequences = max_sequences,
+             .max_length = kMaxLength,
+             .n_pages = n_pages,
+             .max_logit_rows = kLogitRows}};
   }
 
   std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
@@ -281,6 +284,34 @@ TEST_F(SequenceTest, ACorrectionWaitsForAPage) {
   EXPECT_EQ(sequence.corrections(), 1);
   EXPECT_EQ(sequence.exact(), 44);
   EXPECT_EQ(sequence.cached(), 45);
+}
+
+// Of every row, in chunks of at most kLogitRows: the logits of the same tokens read one by one.
+TEST_F(SequenceTest, EveryRowOfAPromptMayHaveLogits) {
+  Runtime runtime = this->runtime(/*chunk=*/128);
+  const std::vector<int32_t> prompt = some_tokens(70);
+  Sequence expected = runtime.sequence(runtime.full_attention());
+  Sequence sequence = runtime.sequence(runtime.full_attention());
+  sequence.ask_for_prompt_logits();
+  sequence.enqueue(prompt);
+  size_t row = 0;
+  for (const int32_t n : {32, 32, 6}) {
+    const Work work = sequence.next(128);
+    ASSERT_EQ(work.n_rows, n);
+    ASSERT_EQ(work.logit_rows(), n);
+    Batch batch;
+    ASSERT_EQ(sequence.pages_needed(work), 2 - (n == 6 ? 1 : 0));
+    ASSERT_TRUE(sequence.schedule(work, batch));
+    const std::vector<float> got = copy(runtime.forward(batch));
+    sequence.commit(work);
+    const size_t vocab = got.size() / static_cast<size_t>(n);
+    for (size_t i = 0; i < static_cast<size_t>(n); ++i, ++row) {
+      expected.enqueue(std::span(prompt).subspan(row, 1));
+      ASSERT_EQ(copy(std::span(got).subspan(i * vocab, vocab)), copy(runtime.run(expected)));
+    }
+  }
+  sequence.enqueue(5);
+  EXPECT_EQ(sequence.next(128).logit_rows(), 1) << "decoded ones as ever";
 }
 
 }  // namespace
