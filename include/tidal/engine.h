@@ -122,6 +122,21 @@ struct RequestInfo {
   int64_t generated_tokens = 0;
 };
 
+struct ModelInfo {
+  std::string name;
+  std::string path;
+  std::string architecture;
+  int64_t n_parameters = 0;
+  int64_t n_bytes = 0;  // of the weights
+  int32_t n_layers = 0;
+  int32_t d_model = 0;
+  int32_t vocab_size = 0;
+  int64_t trained_context = 0;  // tokens it was made for, RoPE scaling included
+  int64_t token_bytes = 0;      // of a token in the cache, K and V of all layers
+  int32_t bos = -1;             // -1: none
+  int32_t eos = -1;
+};
+
 struct Message {
   std::string role;  // system, user, assistant
   std::string content;
@@ -135,6 +150,7 @@ class TIDAL_EXPORT Engine {
   Engine& operator=(const Engine&) = delete;
 
   std::string model_name() const;
+  ModelInfo info() const;
   bool has_chat_template() const;
   int64_t context_size() const;     // tokens the cache holds
   int64_t trained_context() const;  // tokens the model was made for, RoPE scaling included

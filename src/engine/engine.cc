@@ -105,6 +105,24 @@ class Engine::Impl {
     return encode_messages(tokenizer_, *chat_template_, converted, answer_prefix);
   }
 
+  ModelInfo info() const {
+    const Config& config = model_->config();
+    ModelInfo info;
+    info.name = config.name;
+    info.path = model_->path();
+    info.architecture = config.architecture;
+    info.n_parameters = model_->n_parameters();
+    info.n_bytes = static_cast<int64_t>(model_->weight_bytes());
+    info.n_layers = config.n_layers();
+    info.d_model = config.d_model;
+    info.vocab_size = config.vocab_size;
+    info.trained_context = config.context_length;
+    info.token_bytes = static_cast<int64_t>(runtime_.bytes_per_token());
+    info.bos = tokenizer_.bos();
+    info.eos = tokenizer_.eos();
+    return info;
+  }
+
   const Model& model() const { return *model_; }
   std::shared_ptr<const Model> shared_model() const { return model_; }
   Runtime& runtime() { return runtime_; }
@@ -160,6 +178,7 @@ std::shared_ptr<const Model> model_of(const Engine& engine) { return engine.impl
 Runtime& runtime_of(Engine& engine) { return engine.impl_->runtime(); }
 
 std::string Engine::model_name() const { return impl_->model().config().name; }
+ModelInfo Engine::info() const { return impl_->info(); }
 bool Engine::has_chat_template() const { return impl_->has_chat_template(); }
 int64_t Engine::context_size() const { return impl_->context_size(); }
 int64_t Engine::trained_context() const { return impl_->model().config().context_length; }

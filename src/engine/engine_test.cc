@@ -11,6 +11,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -194,6 +195,21 @@ TEST(Engine, RefusesWhatCannotRun) {
   EXPECT_THAT(message([](Request& r) { r.attention.name = "magic"; }), HasSubstr("magic"));
   EXPECT_THAT(message([](Request& r) { r.sampling.top_p = 0; }), HasSubstr("`top_p`"));
   EXPECT_EQ(message([](Request&) {}), "admitted");
+}
+
+TEST(Engine, SaysWhatModelItHas) {
+  const ModelInfo info = Engine(options()).info();
+  EXPECT_EQ(info.architecture, "llama");
+  EXPECT_EQ(info.path, data_path("tiny-llama.gguf"));
+  int64_t n_parameters = 0;
+  const GgufFile file = GgufFile::open(info.path);
+  for (const TensorInfo& tensor : file.tensors()) {
+    n_parameters +=
+        std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  EXPECT_EQ(info.n_parameters, n_parameters);
+  EXPECT_GT(info.n_bytes, n_parameters);
+  EXPECT_EQ(info.token_bytes % (4 * info.n_layers), 0);
 }
 
 TEST(Engine, WaitsForPagesAndFinishesEverything) {

@@ -70,7 +70,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const RopeOver
   } else {
     model->open_gguf(path, rope);
   }
-  model->count_bytes();
+  model->count_weights();
   return model;
 }
 
@@ -103,12 +103,18 @@ void Model::open_hf(const std::string& path, const RopeOverride& rope) {
   converted_ = std::move(loaded.converted);
 }
 
-void Model::count_bytes() {
+void Model::count_weights() {
   step_weight_bytes_ = vector_bytes(weights_);
-  for_each_matrix(weights_,
-                  [&](MatrixRole, const Weight& matrix) { step_weight_bytes_ += matrix.bytes(); });
+  n_parameters_ = static_cast<int64_t>(step_weight_bytes_ / sizeof(float));
+  for_each_matrix(weights_, [&](MatrixRole, const Weight& matrix) {
+    step_weight_bytes_ += matrix.bytes();
+    n_parameters_ += matrix.rows * matrix.cols;
+  });
   weight_bytes_ = step_weight_bytes_;
-  if (!config_.tied_output) weight_bytes_ += weights_.embedding.bytes();
+  if (!config_.tied_output) {
+    weight_bytes_ += weights_.embedding.bytes();
+    n_parameters_ += weights_.embedding.rows * weights_.embedding.cols;
+  }
   step_weight_bytes_ += weights_.embedding.row_bytes();
 }
 

@@ -60,6 +60,7 @@ class Model {
   size_t memory_bytes(WeightLayout layout) const;
   size_t weight_bytes() const { return weight_bytes_; }            // all tensors
   size_t step_weight_bytes() const { return step_weight_bytes_; }  // read by one decoded token
+  int64_t n_parameters() const { return n_parameters_; }           // elements of all tensors
 
   // In file order; none for random weights.
   std::span<const TensorInfo> tensors() const {
@@ -75,13 +76,14 @@ class Model {
   Model();
   void open_gguf(const std::string& path, const RopeOverride& rope);
   void open_hf(const std::string& path, const RopeOverride& rope);
-  void count_bytes();
+  void count_weights();
 
   std::string path_;
   Config config_;
   ModelWeights weights_;
   size_t weight_bytes_ = 0;
   size_t step_weight_bytes_ = 0;
+  int64_t n_parameters_ = 0;
   std::optional<GgufFile> gguf_;
   std::optional<SafetensorsFolder> safetensors_;
   std::string hf_folder_;

@@ -156,7 +156,7 @@ std::shared_ptr<const Model> Model::random(const std::string& shape, DType dtype
       layer.k_norm = fill.ones(config.attention.head_dim);
     }
   }
-  model->count_bytes();
+  model->count_weights();
   return model;
 }
 

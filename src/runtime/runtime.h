@@ -49,6 +49,7 @@ class Runtime {
   Backend& backend() { return backend_; }
   Decoder& decoder() { return decoder_; }
   PagePool& pool() { return pool_; }
+  size_t bytes_per_token() const { return pool_.bytes_per_token(); }
   int32_t prefill_chunk() const { return chunk_; }
 
   // The method for this model and cache. Throws Error as method_for() does.
