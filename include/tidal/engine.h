@@ -157,11 +157,15 @@ class TIDAL_EXPORT Engine {
 
   // Text to tokens with the model's own begin token; control tokens in the text stay text.
   std::vector<int32_t> encode(std::string_view text) const;
+  // add_special: begin and end tokens as the model wants them. parse_special: control tokens that
+  // are spelled in the text become those tokens.
+  std::vector<int32_t> encode(std::string_view text, bool add_special, bool parse_special) const;
   // Messages in the model's chat template, open for the assistant's answer, which begins with
   // `answer_prefix`. Control tokens inside the messages stay text.
   std::vector<int32_t> encode_chat(std::span<const Message> messages,
                                    std::string_view answer_prefix = {}) const;
   std::string decode(std::span<const int32_t> tokens) const;
+  std::string piece(int32_t token) const;  // its bytes; a control token's are its name
 
   // Queues a request. Throws Error when it can never run: an empty prompt, a prompt or budget that
   // does not fit (naming both lengths and the option) or is beyond the memory that is free, unknown

@@ -25,6 +25,7 @@ struct UsageError : std::runtime_error {
 #define TIDAL_COMMANDS(COMMAND) \
   COMMAND(generate)             \
   COMMAND(chat)                 \
+  COMMAND(serve)                \
   COMMAND(inspect)              \
   COMMAND(tokenize)             \
   COMMAND(bench)                \

@@ -27,6 +27,7 @@ std::string long_name(const std::string& argument) {
   if (argument == "-ctk") return "--cache-type-k";
   if (argument == "-ctv") return "--cache-type-v";
   if (argument == "-sys") return "--system-prompt";
+  if (argument == "-np") return "--parallel";
   return argument;
 }
 

@@ -184,7 +184,12 @@ int64_t Engine::context_size() const { return impl_->context_size(); }
 int64_t Engine::trained_context() const { return impl_->model().config().context_length; }
 
 std::vector<int32_t> Engine::encode(std::string_view text) const {
-  return impl_->tokenizer().encode(text, /*add_special=*/true, /*parse_special=*/false);
+  return encode(text, /*add_special=*/true, /*parse_special=*/false);
+}
+
+std::vector<int32_t> Engine::encode(std::string_view text, bool add_special,
+                                    bool parse_special) const {
+  return impl_->tokenizer().encode(text, add_special, parse_special);
 }
 
 std::vector<int32_t> Engine::encode_chat(std::span<const Message> messages,
@@ -194,6 +199,10 @@ std::vector<int32_t> Engine::encode_chat(std::span<const Message> messages,
 
 std::string Engine::decode(std::span<const int32_t> tokens) const {
   return impl_->tokenizer().decode(tokens);
+}
+
+std::string Engine::piece(int32_t token) const {
+  return std::string(impl_->tokenizer().piece(token));
 }
 
 RequestId Engine::submit(Request request) { return impl_->submit(std::move(request)); }

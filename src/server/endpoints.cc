@@ -1,0 +1,41 @@
+#include "server/endpoints.h"
+
+#include <array>
+
+namespace tidal::server {
+namespace {
+
+constexpr std::array kEndpoints{
+    Endpoint{"POST", "/v1/chat/completions", "Chat", true, post_chat_completions},
+    Endpoint{"POST", "/chat/completions", "Chat", true, post_chat_completions},
+    Endpoint{"POST", "/v1/chat/completions/input_tokens", "Tokens of a chat", false,
+             post_input_tokens},
+    Endpoint{"POST", "/chat/completions/input_tokens", "Tokens of a chat", false,
+             post_input_tokens},
+    Endpoint{"POST", "/v1/completions", "Continue a text", true, post_completions},
+    Endpoint{"POST", "/completion", "Continue a text (llama.cpp)", true, post_llama_completion},
+    Endpoint{"POST", "/completions", "Continue a text (llama.cpp)", true, post_llama_completion},
+    Endpoint{"GET", "/v1/models", "The model", false, get_models},
+    Endpoint{"GET", "/models", "The model", false, get_models},
+    Endpoint{"POST", "/tokenize", "Text to tokens", false, post_tokenize},
+    Endpoint{"POST", "/detokenize", "Tokens to text", false, post_detokenize},
+    Endpoint{"GET", "/props", "Settings", false, get_props},
+    Endpoint{"GET", "/version", "Version", false, get_version},
+};
+
+}  // namespace
+
+std::span<const Endpoint> endpoints() { return kEndpoints; }
+
+const Endpoint* find_endpoint(std::string_view method, std::string_view path, bool* path_known) {
+  *path_known = false;
+  if (method == "HEAD") method = "GET";
+  for (const Endpoint& endpoint : kEndpoints) {
+    if (endpoint.path != path) continue;
+    *path_known = true;
+    if (endpoint.method == method) return &endpoint;
+  }
+  return nullptr;
+}
+
+}  // namespace tidal::server

@@ -1,0 +1,210 @@
+#include "server/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "base/json.h"
+#include "server/http_text.h"
+
+namespace tidal::server {
+namespace {
+
+double milliseconds(std::chrono::steady_clock::duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
+ApiError too_long(int64_t n_prompt, int64_t context) {
+  ApiError error(400,
+                 fmt::format("the prompt has {} tokens, which exceeds the available context size "
+                             "of {} tokens: shorten it, or start the server with a larger "
+                             "--ctx-size",
+                             n_prompt, context),
+                 "", "exceed_context_size_error");
+  error.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", context}};
+  return error;
+}
+
+}  // namespace
+
+Generation::Generation(Service& service, GenerateCall call, const Responder& responder)
+    : service_(service), call_(std::move(call)), responder_(responder) {
+  format_ = make_format(call_, {.id = random_id(),
+                                .created = std::time(nullptr),
+                                .model = service.model_name(),
+                                .piece = [&service](int32_t token) { return service.piece(token); }});
+  service_.enter(this);
+}
+
+Generation::~Generation() { service_.leave(this); }
+
+int64_t Generation::room_for(const PromptTokens& prompt) const {
+  const int64_t context = service_.request_context();
+  const auto n_prompt = static_cast<int64_t>(prompt.tokens.size());
+  if (n_prompt == 0) refuse("prompt", "the prompt is empty");
+  if (n_prompt >= context) throw too_long(n_prompt, context);
+  return context - n_prompt;
+}
+
+void Generation::start(const std::vector<PromptTokens>& prompts) {
+  std::vector<Request> requests;
+  for (size_t p = 0; p < prompts.size(); ++p) {
+    for (int64_t i = 0; i < call_.n; ++i) {
+      const size_t index = requests.size();
+      Answer& answer = answers_.emplace_back();
+      answer.index = static_cast<int64_t>(index);
+      answer.prompt = p;
+      answer.prompt_tokens = prompts[p].tokens;
+      for (const int32_t token : answer.prompt_tokens) answer.prompt_text += service_.piece(token);
+      if (call_.echo) answer.echo_text = service_.engine().decode(answer.prompt_tokens);
+      answer.progress.prompt_tokens = std::ssize(answer.prompt_tokens);
+      requests.push_back(make_request(prompts[p], index));
+      requests.back().sampling.seed += static_cast<uint64_t>(i);
+    }
+  }
+  times_.resize(requests.size());
+  pieces_.resize(requests.size());
+  try {
+    for (Request& request : requests) {
+      const RequestId id = service_.loop().submit(std::move(request));
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(id);
+    }
+  } catch (...) {
+    cancel();
+    throw;
+  }
+  service_.writer().post([self = shared_from_this()] { self->open(); });
+  responder_.on_close([self = shared_from_this()] { self->cancel(); });
+}
+
+Request Generation::make_request(const PromptTokens& prompt, size_t index) {
+  const int64_t room = room_for(prompt);
+  Request request = tidal::make_request(call_.options);
+  request.prompt = prompt.tokens;
+  request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
+  request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
+  const auto self = shared_from_this();
+  request.on_prefill = [self, index](int64_t done, int64_t) {
+    self->post([self = self.get(), index, done, now = Clock::now()] {
+      self->on_prompt(index, done, now);
+    });
+  };
+  request.on_token = [self, index](const TokenEvent& event) {
+    self->post([self = self.get(), index, token = event.token, text = std::string(event.text),
+                now = Clock::now()] { self->on_token(index, token, text, now); });
+  };
+  request.on_finish = [self, index](const Completion& completion) {
+    self->post([self = self.get(), index, completion, now = Clock::now()] {
+      self->on_finish(index, completion, now);
+    });
+  };
+  return request;
+}
+
+void Generation::cancel() {
+  const std::lock_guard lock(mutex_);
+  for (const RequestId id : requests_) service_.loop().cancel(id);
+}
+
+void Generation::post(std::function<void()> event) {
+  service_.writer().post([self = shared_from_this(), event = std::move(event)]() mutable {
+    if (!self->is_open_) {
+      self->early_.push_back(std::move(event));
+    } else if (!self->ended_) {
+      event();
+    }
+  });
+}
+
+void Generation::open() {
+  is_open_ = true;
+  if (call_.stream) {
+    responder_.begin(200,
+                     {{"content-type", "text/event-stream; charset=utf-8"},
+                      {"cache-control", "no-cache"},
+                      {"x-accel-buffering", "no"}},
+                     ":\n\n");
+  }
+  for (const auto& event : std::exchange(early_, {})) {
+    if (!ended_) event();
+  }
+}
+
+void Generation::on_prompt(size_t index, int64_t done, Clock::time_point now) {
+  Progress& progress = answers_[index].progress;
+  Clock::time_point& prompt = times_[index].prompt;
+  if (prompt == Clock::time_point{}) prompt = now;
+  progress.read_tokens = done;
+  progress.prompt_ms = milliseconds(now - prompt);
+  progress.since_ms = milliseconds(now - began_);
+  if (call_.stream) responder_.write(format_->progress(answers_[index]));
+}
+
+void Generation::on_token(size_t index, int32_t token, const std::string& text,
+                          Clock::time_point now) {
+  if (call_.only_prompt) return;
+  Answer& answer = answers_[index];
+  Clock::time_point& first = times_[index].first;
+  if (first == Clock::time_point{}) first = now;
+  answer.progress.generate_ms = milliseconds(now - first);
+  Piece& piece = pieces_[index];
+  if (token >= 0) {
+    ++answer.progress.generated;
+    piece.tokens.push_back(token);
+  }
+  piece.text += text;
+  if (!piece.empty()) flush(index);
+}
+
+void Generation::flush(size_t index) {
+  Answer& answer = answers_[index];
+  const Piece piece = std::exchange(pieces_[index], {});
+  answer.text += piece.text;
+  answer.tokens.insert(answer.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+  if (call_.stream && !piece.empty()) responder_.write(format_->piece(answer, piece));
+}
+
+void Generation::on_finish(size_t index, const Completion& completion, Clock::time_point now) {
+  if (completion.finish_reason == FinishReason::kError) {
+    return fail({500, completion.error});
+  }
+  if (completion.finish_reason == FinishReason::kCancelled) {
+    return fail({503, "the request was cancelled"});
+  }
+  flush(index);
+  Answer& answer = answers_[index];
+  answer.completion = completion;
+  Progress& progress = answer.progress;
+  progress.cached_tokens = completion.reused_tokens;
+  progress.read_tokens = progress.prompt_tokens;
+  progress.generated = call_.only_prompt ? 0 : std::ssize(completion.tokens);
+  progress.prompt_ms = completion.prefill_ms;
+  progress.generate_ms = progress.generated > 1 ? completion.decode_ms : 0;
+  progress.since_ms = milliseconds(now - began_);
+  progress.rows = completion.rows;
+  if (call_.stream) responder_.write(format_->finish(answer));
+  if (++n_finished_ < answers_.size()) return;
+  if (call_.stream) {
+    responder_.write(format_->end(answers_));
+    responder_.end();
+  } else {
+    responder_.send(json_reply(200, dump(format_->whole(answers_))));
+  }
+  ended_ = true;
+}
+
+void Generation::fail(const ApiError& error) {
+  ended_ = true;
+  cancel();
+  if (call_.stream) {
+    responder_.write(format_->error_event(error));
+    responder_.end();
+  } else {
+    responder_.send(json_reply(error.status, dump(format_->error(error))));
+  }
+}
+
+}  // namespace tidal::server

@@ -1,0 +1,66 @@
+#include "server/service.h"
+
+#include <ctime>
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/quote.h"
+#include "server/call.h"
+#include "server/generation.h"
+
+namespace tidal::server {
+
+Service::Service(Engine& engine, const ServiceOptions& options)
+    : engine_(engine), options_(options), started_(std::time(nullptr)), loop_(engine) {}
+
+Service::~Service() {
+  draining_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Generation* generation : running_) generation->cancel();
+  }
+  drain();
+}
+
+std::string Service::model_name() const {
+  if (!options_.aliases.empty()) return *options_.aliases.begin();
+  const std::filesystem::path path(options_.model_path);
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+int64_t Service::request_context() const {
+  return options_.request_context > 0 ? options_.request_context : engine_.context_size();
+}
+
+void Service::enter(Generation* generation) {
+  const std::lock_guard lock(mutex_);
+  if (draining_) throw ApiError(503, "the server is shutting down");
+  running_.insert(generation);
+}
+
+void Service::leave(Generation* generation) {
+  {
+    const std::lock_guard lock(mutex_);
+    running_.erase(generation);
+  }
+  changed_.notify_all();
+}
+
+void Service::drain() {
+  std::unique_lock lock(mutex_);
+  draining_ = true;
+  changed_.wait(lock, [this] { return running_.empty(); });
+}
+
+void Service::note_unknown_fields(const nlohmann::json& body) {
+  constexpr size_t kMost = 256;
+  for (const auto& [name, value] : body.items()) {
+    if (name == "tidal" || is_known_field(name)) continue;
+    const std::lock_guard lock(mutex_);
+    if (noted_.size() < kMost && noted_.insert(name.substr(0, 80)).second) {
+      spdlog::info("the field {} of a request means nothing here", quote(name));
+    }
+  }
+}
+
+}  // namespace tidal::server

@@ -1,0 +1,89 @@
+// Service: what the endpoints work with, once the model is there.
+//
+// Thread-safe. The engine's own thread steps it; two threads read requests (JSON, templates,
+// tokens), one writes answers.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/option_table.h"
+#include "server/answer.h"
+#include "server/engine_loop.h"
+#include "server/http.h"
+#include "server/tasks.h"
+#include "tidal/engine.h"
+
+namespace tidal::server {
+
+struct ServiceOptions {
+  Options defaults;  // of requests; a seed of kAnySeed: any
+  std::string model_path;
+  std::set<std::string> aliases;  // the first is the model's name; none: the file's
+  std::set<std::string> tags;
+  int64_t n_slots = 4;          // requests decoded at the same time
+  int64_t request_context = 0;  // tokens one request may reach; 0: the whole cache
+  bool metrics = false;         // GET /metrics
+  bool slots = false;           // GET /slots
+  bool verbose = false;         // __verbose in every reply
+};
+
+class Generation;
+
+// A request that is being answered.
+struct HttpCall {
+  HttpRequest request;
+  Responder responder;
+  nlohmann::json body;  // of POST
+};
+
+class Service {
+ public:
+  Service(Engine& engine, const ServiceOptions& options);
+  ~Service();  // cancels what still runs
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  Engine& engine() { return engine_; }
+  EngineLoop& loop() { return loop_; }
+  TaskThreads& readers() { return readers_; }
+  TaskThreads& writer() { return writer_; }
+  const ServiceOptions& options() const { return options_; }
+
+  std::string model_name() const;
+  int64_t request_context() const;  // tokens one request may reach
+  int64_t started() const { return started_; }
+  std::string piece(int32_t token) const { return engine_.piece(token); }
+
+  // Answers that are under way.
+  void enter(Generation* generation);
+  void leave(Generation* generation);
+  bool draining() const { return draining_.load(); }
+  // Refuses new work from now on, and waits for what runs.
+  void drain();
+
+  // Logs fields that mean nothing to any API, each once.
+  void note_unknown_fields(const nlohmann::json& body);
+
+ private:
+  Engine& engine_;
+  ServiceOptions options_;
+  int64_t started_;
+  std::atomic<bool> draining_{false};
+  std::mutex mutex_;  // guards the two below
+  std::set<Generation*> running_;
+  std::set<std::string> noted_;
+  std::condition_variable changed_;
+  TaskThreads writer_{1};
+  EngineLoop loop_;
+  TaskThreads readers_{2};
+};
+
+}  // namespace tidal::server

@@ -1,0 +1,252 @@
+"""tidal serve as its clients see it: Python's standard library alone."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from support import MODEL, TIDAL, TIMEOUT, Case
+
+
+class Server:
+    """A server on a free port; ends with the `with` block."""
+
+    def __init__(self, *flags, env=None):
+        self.process = subprocess.Popen(
+            [TIDAL, "serve", "-m", str(MODEL), "--port", "0", "--temp", "0", "-t", "1",
+             *map(str, flags)],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})})
+        self.log = []
+        self.urls = []
+        self.up = threading.Event()
+        threading.Thread(target=self.read, daemon=True).start()
+        assert self.up.wait(TIMEOUT), self.log
+        self.port = int(self.urls[0].rsplit(":", 1)[1]) if self.urls[0].startswith("http") else 0
+
+    def read(self):
+        for line in self.process.stderr:
+            self.log.append(line.decode())
+            if self.log[-1].startswith("listening on "):
+                self.urls.append(self.log[-1].split()[2])
+            if self.log[-1].startswith("try: "):
+                self.up.set()
+
+    def send(self, method, path, body=None, headers=None, raw=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        data = raw if raw is not None else None if body is None else json.dumps(body)
+        connection.request(method, path, data, headers or {})
+        try:
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text), response
+        except ValueError:
+            return response.status, text, response
+
+    def post(self, path, **body):
+        status, reply, _ = self.send("POST", path, body)
+        assert status == 200, reply
+        return reply
+
+    def events(self, path, **body):
+        """The data of a stream's events, as JSON; [DONE] is left out."""
+        status, text, response = self.send("POST", path, {**body, "stream": True})
+        assert status == 200, text
+        assert response.getheader("content-type").startswith("text/event-stream")
+        lines = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
+        return [json.loads(line) for line in lines if line != "[DONE]"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(TIMEOUT)
+        finally:
+            self.process.kill()
+            self.process.stderr.close()
+
+
+CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 6}
+
+
+class Serve(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("-c", 1024)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def test_says_what_it_serves(self):
+        self.assertIn("1024 tokens of context", "".join(self.server.log))
+        self.assertEqual(self.server.send("GET", "/health")[:2], (200, {"status": "ok"}))
+        models = self.server.send("GET", "/v1/models")[1]
+        self.assertEqual(models["data"][0]["id"], MODEL.name)
+        self.assertEqual(models["data"][0]["max_model_len"], 1024)
+        self.assertEqual(models["data"][0]["meta"]["n_ctx"], 1024)
+        props = self.server.send("GET", "/props")[1]
+        self.assertEqual(props["default_generation_settings"]["n_ctx"], 1024)
+
+    def test_completes(self):
+        reply = self.server.post("/v1/completions", prompt="one two", max_tokens=5)
+        self.assertEqual(reply["object"], "text_completion")
+        self.assertEqual(reply["usage"]["completion_tokens"], 5)
+        self.assertEqual(reply["choices"][0]["finish_reason"], "length")
+        self.assertEqual(reply["timings"]["predicted_n"], 5)
+        self.assertEqual(reply["tidal"]["method"], "tidal")
+        self.assertIn("everything was read", reply["tidal"]["note"])
+
+    def test_stream_is_the_same_text(self):
+        whole = self.server.post("/v1/completions", prompt="one two", max_tokens=8)
+        events = self.server.events("/v1/completions", prompt="one two", max_tokens=8,
+                                    stream_options={"include_usage": True})
+        self.assertEqual("".join(e["choices"][0]["text"] for e in events if e["choices"]),
+                         whole["choices"][0]["text"])
+        self.assertEqual(events[-1]["usage"]["completion_tokens"], 8)
+        self.assertEqual(len({e["id"] for e in events}), 1)
+
+    def test_chats(self):
+        reply = self.server.post("/v1/chat/completions", **CHAT)
+        self.assertEqual(reply["choices"][0]["message"]["role"], "assistant")
+        events = self.server.events("/v1/chat/completions", **CHAT)
+        self.assertEqual(events[0]["choices"][0]["delta"], {"role": "assistant", "content": None})
+        self.assertEqual(events[-1]["choices"][0]["delta"], {})
+        self.assertEqual(events[-1]["choices"][0]["finish_reason"], "length")
+        text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events)
+        self.assertEqual(text, reply["choices"][0]["message"]["content"])
+
+    def test_several_answers(self):
+        reply = self.server.post("/v1/completions", prompt=["a b", [97, 98], "c"], n=2,
+                                 max_tokens=3, temperature=1, seed=1)
+        self.assertEqual([c["index"] for c in reply["choices"]], list(range(6)))
+        again = self.server.post("/v1/completions", prompt=["a b", [97, 98], "c"], n=2,
+                                 max_tokens=3, temperature=1, seed=1)
+        self.assertEqual(reply["choices"], again["choices"])
+
+    def test_echo_and_no_tokens(self):
+        reply = self.server.post("/v1/completions", prompt="one two", max_tokens=0, echo=True)
+        self.assertEqual(reply["choices"][0]["text"], "one two")
+        self.assertEqual(reply["usage"]["completion_tokens"], 0)
+
+    def test_method_of_a_request(self):
+        tidal = {"method": "window", "budget": 32, "min_context": 0}
+        reply = self.server.post("/v1/completions", prompt="x" * 300, max_tokens=8, tidal=tidal)
+        self.assertEqual(reply["tidal"]["method"], "window")
+        self.assertLess(reply["tidal"]["rows_share"], 1)
+        self.assertNotIn("note", reply["tidal"])
+
+    def test_tokens_there_and_back(self):
+        for request, answer in (("content", "content"), ("prompt", "prompt")):
+            tokens = self.server.post("/tokenize", **{request: "Grüße, you"})["tokens"]
+            self.assertEqual(self.server.post("/detokenize", tokens=tokens)[answer], "Grüße, you")
+        self.assertEqual(self.server.post("/tokenize", prompt="ab")["max_model_len"], 1024)
+
+    def test_bad_requests_are_400(self):
+        for body in ({}, {"prompt": None}, {"prompt": ""}, {"prompt": [-1]},
+                     {"prompt": [10**9]}, {"prompt": "x", "max_tokens": -5},
+                     {"prompt": "x", "temperature": "hot"}, {"prompt": "x", "n": 10**30},
+                     {"prompt": "x", "tidal": {"budgets": 1}}, {"prompt": "x", "suffix": "y"},
+                     {"prompt": "x", "tidal": {"budget": "lots"}}):
+            status, reply, _ = self.server.send("POST", "/v1/completions", body)
+            self.assertEqual(status, 400, (body, reply))
+            self.assertEqual(reply["error"]["code"], 400)
+            self.assertTrue(reply["error"]["message"])
+        for raw in ("{", "[]", '{"prompt": NaN}', '{"a":' * 1000, "\xff".encode("latin-1"),
+                    '{"prompt": "x", "max_tokens": 1e999}'):
+            self.assertEqual(self.server.send("POST", "/v1/completions", raw=raw)[0], 400, raw)
+        self.assertEqual(self.server.send("GET", "/nothing")[0], 404)
+        self.assertEqual(self.server.send("GET", "/v1/completions")[0], 405)
+
+    def test_a_long_prompt_is_refused_with_both_lengths(self):
+        status, reply, _ = self.server.send("POST", "/v1/completions", {"prompt": "x" * 2000})
+        self.assertEqual(status, 400)
+        self.assertEqual(reply["error"]["type"], "exceed_context_size_error")
+        self.assertEqual(reply["error"]["n_ctx"], 1024)
+        self.assertGreater(reply["error"]["n_prompt_tokens"], 1024)
+        self.assertIn("exceeds the available context size", reply["error"]["message"])
+
+    def test_pages_of_other_sites_are_kept_out(self):
+        self.assertEqual(self.server.send("GET", "/v1/models", headers={"Host": "evil.com"})[0], 403)
+        headers = self.server.send("GET", "/health", headers={"Origin": "http://evil.com"})[2]
+        self.assertIsNone(headers.getheader("Access-Control-Allow-Origin"))
+
+    def test_request_ids_come_back(self):
+        response = self.server.send("GET", "/health", headers={"X-Request-Id": "7"})[2]
+        self.assertEqual(response.getheader("X-Request-Id"), "7")
+
+    def test_a_client_that_leaves_frees_its_request(self):
+        start = time.monotonic()
+        for _ in range(12):  # more than run at the same time
+            body = json.dumps({"prompt": "x", "max_tokens": 900, "ignore_eos": True})
+            with socket.create_connection(("127.0.0.1", self.server.port)) as client:
+                client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                               b"Content-Length: %d\r\n\r\n%s" % (len(body), body.encode()))
+                time.sleep(0.01)
+        self.server.post("/v1/completions", prompt="x", max_tokens=1)
+        self.assertLess(time.monotonic() - start, TIMEOUT)
+
+
+class Start(Case):
+    def test_keys(self):
+        keys = self.write("keys", "# two\nfrom-file\n")
+        with Server("--api-key", "a,b", "--api-key-file", keys) as server:
+            self.assertEqual(server.send("GET", "/health")[0], 200)
+            self.assertEqual(server.send("GET", "/v1/models")[0], 401)
+            for key in ("a", "b", "from-file"):
+                headers = {"Authorization": f"Bearer {key}"}
+                self.assertEqual(server.send("GET", "/v1/models", headers=headers)[0], 200)
+        with Server(env={"TIDAL_API_KEY": "secret"}) as server:
+            self.assertEqual(server.send("GET", "/v1/models")[0], 401)
+
+    def test_exposure_needs_a_key(self):
+        self.misused("serve", "-m", MODEL, "--host", "0.0.0.0", says=["--api-key", "--no-auth"])
+
+    def test_a_port_in_use(self):
+        with Server() as server:
+            self.fails("serve", "-m", MODEL, "--port", server.port, says=["127.0.0.1", "--port"])
+
+    def test_shares_of_the_context(self):
+        with Server("-c", 512, "-np", 2) as server:
+            props = server.send("GET", "/props")[1]
+            self.assertEqual(props["default_generation_settings"]["n_ctx"], 256)
+            self.assertEqual(props["total_slots"], 2)
+
+    def test_sigterm_lets_answers_end(self):
+        with Server("-c", 2048) as server:
+            result = []
+            body = {"prompt": "x", "max_tokens": 1500, "ignore_eos": True}
+            asking = threading.Thread(
+                target=lambda: result.append(server.send("POST", "/v1/completions", body)))
+            asking.start()
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            asking.join(TIMEOUT)
+            self.assertEqual(server.process.wait(TIMEOUT), 0)
+            self.assertEqual(result[0][0], 200)
+            self.assertEqual(result[0][1]["usage"]["completion_tokens"], 1500)
+
+    def test_unix_socket(self):
+        path = self.folder / "t.sock"
+        with Server("--host", path) as server:
+            self.assertEqual(server.urls, [f"unix:{path}"])
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                self.assertIn(b"200 OK", client.recv(4096))
+        self.assertFalse(path.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
