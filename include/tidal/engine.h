@@ -95,7 +95,8 @@ struct Request {
   MethodOptions attention;
   std::function<void(const TokenEvent&)> on_token;
   std::function<void(const Completion&)> on_finish;
-  std::function<void(int64_t done, int64_t total)> on_prefill;  // prompt tokens, after each chunk
+  // Prompt tokens: what is reused when it begins, and then after each chunk.
+  std::function<void(int64_t done, int64_t total)> on_prefill;
 };
 
 // What an engine has done since it was made, and what it is doing.

@@ -120,6 +120,7 @@ void RequestLoop::start(ActiveRequest& request, SequenceKv rows) {
   request.completion.reused_tokens = reused;
   if (request.salt() != nullptr) request.completion.reuse_note = reuse_note(request, reused);
   stats_.reused_tokens += reused;
+  request.call(request.request.on_prefill, reused, request.n_prompt());
 }
 
 // Where reuse of the prompt ended and why; nothing when all of it was reused that could be.

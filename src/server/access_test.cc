@@ -40,7 +40,8 @@ TEST(Access, LoopbackIsForItsOwnName) {
   for (const char* host : {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:80", "127.1.2.3"}) {
     EXPECT_EQ(status({}, request({{"host", host}})), 0) << host;
   }
-  for (const char* host : {"evil.com", "localhost.evil.com:80", "127.evil.com", "[::2]", "10.0.0.1"}) {
+  for (const char* host :
+       {"evil.com", "localhost.evil.com:80", "127.evil.com", "[::2]", "10.0.0.1"}) {
     EXPECT_EQ(status({}, request({{"host", host}})), 403) << host;
   }
   AccessOptions named;
@@ -56,8 +57,8 @@ TEST(Access, OnlyPagesOfThisMachineGetTheirOrigin) {
                              "http://[::1]:3000", "localhost"}) {
     EXPECT_THAT(headers_for({}, origin), Contains(Pair("Access-Control-Allow-Origin", origin)));
   }
-  for (const char* origin : {"http://web.mydomain.fr", "http://notlocalhost", "null",
-                             "http://localhost.evil.com"}) {
+  for (const char* origin :
+       {"http://web.mydomain.fr", "http://notlocalhost", "null", "http://localhost.evil.com"}) {
     EXPECT_THAT(headers_for({}, origin), ElementsAre()) << origin;
   }
 }

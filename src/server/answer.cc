@@ -69,17 +69,15 @@ Json progress_json(const Progress& progress) {
 }
 
 Json tidal_json(const Completion& completion) {
-  Json json = {{"method", completion.method},
-               {"plan", completion.plan},
-               {"rows_read", completion.rows.read},
-               {"rows_total", completion.rows.total},
-               {"rows_share", completion.rows.share()},
-               {"corrections", completion.corrections}};
+  Json json = {{"method", completion.method},           {"plan", completion.plan},
+               {"rows_read", completion.rows.read},     {"rows_total", completion.rows.total},
+               {"rows_share", completion.rows.share()}, {"corrections", completion.corrections}};
   if (completion.method != "full" && completion.rows.read == completion.rows.total) {
-    json["note"] = fmt::format(
-        "everything was read: {} tokens are below min_context, or within the budget",
-        completion.prompt_tokens + static_cast<int64_t>(completion.tokens.size()));
+    json["note"] =
+        fmt::format("everything was read: {} tokens are below min_context, or within the budget",
+                    completion.prompt_tokens + static_cast<int64_t>(completion.tokens.size()));
   }
+  if (!completion.reuse_note.empty()) json["reuse_note"] = completion.reuse_note;
   return json;
 }
 

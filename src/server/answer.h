@@ -59,6 +59,7 @@ struct Answer {
   std::vector<ToolPiece> tools;
   std::vector<int32_t> tokens;
   std::optional<Completion> completion;
+  std::string stop_string;  // that ended it, or empty
 };
 
 // What replies say about themselves.
@@ -78,7 +79,7 @@ inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 Json usage_json(std::span<const Answer> answers, bool only_prompt);
 Json timings_json(const Progress& progress);
 Json progress_json(const Progress& progress);  // llama.cpp's prompt_progress
-// Method, plan and rows, and why a sparse method read everything, if it did.
+// Method, plan and rows; why a sparse method read everything, if it did; where reuse ended and why.
 Json tidal_json(const Completion& completion);
 
 // "stop", "length" or "tool_calls".

@@ -43,8 +43,8 @@ const Option* find_row(std::string_view name, OptionGroup group) {
 
 [[noreturn]] void refuse_value(std::string_view field, const Value& value,
                                std::string_view expected) {
-  refuse(field, fmt::format("'{}' is {}, but has to be {}", field, quote(value.dump(), 60),
-                            expected));
+  refuse(field,
+         fmt::format("'{}' is {}, but has to be {}", field, quote(value.dump(), 60), expected));
 }
 
 // The value as the option's row reads it.
@@ -73,16 +73,14 @@ std::string text_for(const Option& option, const Value& value, std::string_view 
   refuse_value(field, value, option.range);
 }
 
-void set_field(Options& options, const Option& option, const Value& value,
-               std::string_view field) {
+void set_field(Options& options, const Option& option, const Value& value, std::string_view field) {
   const std::string text = text_for(option, value, field);
   const std::string complaint = option.complaint(text);
   if (!complaint.empty()) refuse(field, fmt::format("'{}': {}", field, complaint));
   option.assign(options, text);
 }
 
-void set_texts(Options& options, const Option& option, const Value& value,
-               std::string_view field) {
+void set_texts(Options& options, const Option& option, const Value& value, std::string_view field) {
   constexpr size_t kMostTexts = 16;
   constexpr size_t kLongestText = 1024;
   const Value list = value.is_array() ? value : Value::array({value});
@@ -138,8 +136,8 @@ void read_method(GenerateCall& call, const Value& value) {
       for (const Option& row : option_table()) {
         if (row.group == OptionGroup::kAttention) known += (known.empty() ? "" : ", ") + row.name;
       }
-      refuse("tidal." + name, fmt::format("'tidal' has no field {}; available: {}",
-                                          quote(name, 60), known));
+      refuse("tidal." + name,
+             fmt::format("'tidal' has no field {}; available: {}", quote(name, 60), known));
     }
     if (!member.is_null()) set_field(call.options, *option, member, "tidal." + name);
   }
@@ -147,8 +145,8 @@ void read_method(GenerateCall& call, const Value& value) {
 
 void check_together(const GenerateCall& call) {
   if (call.best_of > 0 && call.best_of < call.n) {
-    refuse("best_of", fmt::format("'best_of' is {}, but has to be at least 'n' ({})", call.best_of,
-                                  call.n));
+    refuse("best_of",
+           fmt::format("'best_of' is {}, but has to be at least 'n' ({})", call.best_of, call.n));
   }
   if (call.stream && call.best_of > call.n) {
     refuse("best_of", "'best_of' above 'n' cannot be streamed: the best is known at the end");

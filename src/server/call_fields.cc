@@ -18,17 +18,15 @@ constexpr int64_t kMostProbs = 100;
 constexpr size_t kMostBiases = 4096;
 constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
 
-#define TIDAL_SWITCH(field, member)                                  \
-  CallField {                                                        \
-    field, R"({"type":"boolean"})", [](GenerateCall& c, const Value& v) { \
-      c.member = boolean_of(v, field);                               \
-    }                                                                \
+#define TIDAL_SWITCH(field, member)                                              \
+  CallField {                                                                    \
+    field, R"({"type":"boolean"})",                                              \
+        [](GenerateCall& c, const Value& v) { c.member = boolean_of(v, field); } \
   }
-#define TIDAL_INTEGER(field, schema, member, least, most)    \
-  CallField {                                                \
-    field, schema, [](GenerateCall& c, const Value& v) {     \
-      c.member = integer_of(v, field, least, most);          \
-    }                                                        \
+#define TIDAL_INTEGER(field, schema, member, least, most)                                     \
+  CallField {                                                                                 \
+    field, schema,                                                                            \
+        [](GenerateCall& c, const Value& v) { c.member = integer_of(v, field, least, most); } \
   }
 
 void read_logprobs(GenerateCall& call, const Value& value) {
@@ -36,7 +34,8 @@ void read_logprobs(GenerateCall& call, const Value& value) {
     if (value.get<bool>()) call.logprobs = std::max<int64_t>(call.logprobs, 0);
     return;
   }
-  if (call.dialect != Dialect::kCompletions) refuse("logprobs", "'logprobs' has to be true or false");
+  if (call.dialect != Dialect::kCompletions)
+    refuse("logprobs", "'logprobs' has to be true or false");
   call.logprobs = integer_of(value, "logprobs", 0, kMostTopLogprobs);
 }
 
@@ -159,17 +158,50 @@ const auto& rows() {
 }
 
 constexpr std::array<std::string_view, 44> kIgnored{
-    "model",          "messages",        "tools",           "tool_choice",
-    "functions",      "function_call",   "user",            "metadata",
-    "store",          "service_tier",    "safety_identifier", "prompt_cache_key",
-    "parallel_tool_calls",  "chat_template_kwargs", "reasoning_effort", "reasoning_format",
-    "add_generation_prompt", "continue_final_message", "system", "thinking",
-    "input",          "instructions",    "reasoning",       "include",
-    "text",           "truncation",      "previous_response_id", "background",
-    "client_metadata", "conversation",   "max_tool_calls",  "prompt_cache_retention",
-    "modalities",     "prediction",      "verbosity",       "samplers",
-    "min_keep",       "n_keep",          "n_discard",       "speculative",
-    "lora",           "enable_thinking", "output_config",   "context_management",
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "parallel_tool_calls",
+    "chat_template_kwargs",
+    "reasoning_effort",
+    "reasoning_format",
+    "add_generation_prompt",
+    "continue_final_message",
+    "system",
+    "thinking",
+    "input",
+    "instructions",
+    "reasoning",
+    "include",
+    "text",
+    "truncation",
+    "previous_response_id",
+    "background",
+    "client_metadata",
+    "conversation",
+    "max_tool_calls",
+    "prompt_cache_retention",
+    "modalities",
+    "prediction",
+    "verbosity",
+    "samplers",
+    "min_keep",
+    "n_keep",
+    "n_discard",
+    "speculative",
+    "lora",
+    "enable_thinking",
+    "output_config",
+    "context_management",
 };
 
 #undef TIDAL_SWITCH

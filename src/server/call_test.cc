@@ -31,8 +31,12 @@ std::string fault(const json& body, Dialect dialect = Dialect::kChat) {
 }
 
 TEST(Call, TakesTheOptionsOfTheTable) {
-  const GenerateCall call = read({{"temperature", 0.5}, {"top_k", 7}, {"max_tokens", 9},
-                                  {"stop", {"a", "", "b"}}, {"ignore_eos", true}, {"seed", 3}});
+  const GenerateCall call = read({{"temperature", 0.5},
+                                  {"top_k", 7},
+                                  {"max_tokens", 9},
+                                  {"stop", {"a", "", "b"}},
+                                  {"ignore_eos", true},
+                                  {"seed", 3}});
   EXPECT_FLOAT_EQ(call.options.sampling.temperature, 0.5F);
   EXPECT_EQ(call.options.sampling.top_k, 7);
   EXPECT_EQ(call.options.max_tokens, 9);
@@ -78,7 +82,9 @@ TEST(Call, SeedsBelowZeroAreRandom) {
   EXPECT_NE(read({{"seed", -1}}).options.sampling.seed, read({{"seed", -1}}).options.sampling.seed);
   Options any;
   any.sampling.seed = kAnySeed;
-  const auto seed = [&] { return read_call(Dialect::kChat, json::object(), any).options.sampling.seed; };
+  const auto seed = [&] {
+    return read_call(Dialect::kChat, json::object(), any).options.sampling.seed;
+  };
   EXPECT_NE(seed(), seed());
   EXPECT_EQ(read({{"seed", INT64_MIN + 5}}).options.sampling.seed, 5U);
 }

@@ -26,12 +26,19 @@ const Endpoint* find_endpoint(std::string_view method, std::string_view path, bo
 void post_chat_completions(Service& service, HttpCall& call);
 void post_completions(Service& service, HttpCall& call);
 void post_llama_completion(Service& service, HttpCall& call);
-void post_input_tokens(Service& service, HttpCall& call);
+void post_responses(Service& service, HttpCall& call);
+void post_messages(Service& service, HttpCall& call);
+void post_input_tokens(Service& service, HttpCall& call);  // of chat
+void post_responses_input_tokens(Service& service, HttpCall& call);
+void post_count_tokens(Service& service, HttpCall& call);  // of messages
 
 void post_tokenize(Service& service, HttpCall& call);
 void post_detokenize(Service& service, HttpCall& call);
+void post_apply_template(Service& service, HttpCall& call);
 
 void get_models(Service& service, HttpCall& call);
+void get_slots(Service& service, HttpCall& call);
+void get_metrics(Service& service, HttpCall& call);
 void get_props(Service& service, HttpCall& call);
 void get_version(Service& service, HttpCall& call);
 

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/json.h"
+#include "server/convert.h"
 #include "server/endpoints.h"
 #include "server/generation.h"
 #include "server/http_text.h"
@@ -47,12 +48,31 @@ PromptTokens chat_prompt(Service& service, const nlohmann::json& body) {
   return {service.engine().encode_chat(list), {}};
 }
 
+void chat(Service& service, HttpCall& call, Dialect dialect, const nlohmann::json& body) {
+  GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
+  const std::vector<PromptTokens> prompts{chat_prompt(service, body)};
+  std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
+}
+
+void send_count(Service& service, HttpCall& call, const nlohmann::json& body, const char* object) {
+  Json reply = Json::object();
+  if (*object != '\0') reply["object"] = object;
+  reply["input_tokens"] = chat_prompt(service, body).tokens.size();
+  call.responder.send(json_reply(200, dump(reply)));
+}
+
 }  // namespace
 
 void post_chat_completions(Service& service, HttpCall& call) {
-  GenerateCall generate = read_call(Dialect::kChat, call.body, service.options().defaults);
-  const std::vector<PromptTokens> prompts{chat_prompt(service, call.body)};
-  std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
+  chat(service, call, Dialect::kChat, call.body);
+}
+
+void post_responses(Service& service, HttpCall& call) {
+  chat(service, call, Dialect::kResponses, chat_from_responses(call.body));
+}
+
+void post_messages(Service& service, HttpCall& call) {
+  chat(service, call, Dialect::kMessages, chat_from_messages(call.body));
 }
 
 void post_completions(Service& service, HttpCall& call) {
@@ -64,9 +84,21 @@ void post_llama_completion(Service& service, HttpCall& call) {
 }
 
 void post_input_tokens(Service& service, HttpCall& call) {
-  const PromptTokens prompt = chat_prompt(service, call.body);
-  call.responder.send(json_reply(200, dump({{"object", "response.input_tokens"},
-                                            {"input_tokens", prompt.tokens.size()}})));
+  send_count(service, call, call.body, "response.input_tokens");
+}
+
+void post_responses_input_tokens(Service& service, HttpCall& call) {
+  send_count(service, call, chat_from_responses(call.body), "response.input_tokens");
+}
+
+void post_count_tokens(Service& service, HttpCall& call) {
+  send_count(service, call, chat_from_messages(call.body), "");
+}
+
+void post_apply_template(Service& service, HttpCall& call) {
+  std::string text;
+  for (const int32_t token : chat_prompt(service, call.body).tokens) text += service.piece(token);
+  call.responder.send(json_reply(200, dump({{"prompt", text}})));
 }
 
 }  // namespace tidal::server

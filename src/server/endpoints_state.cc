@@ -10,16 +10,15 @@ namespace tidal::server {
 
 void get_models(Service& service, HttpCall& call) {
   const Engine& engine = service.engine();
-  Json model = {{"id", service.model_name()},
-                {"object", "model"},
-                {"created", service.started()},
-                {"owned_by", "tidal"},
-                {"aliases", service.options().aliases},
-                {"tags", service.options().tags},
-                {"max_model_len", service.request_context()},
-                {"meta",
-                 {{"n_ctx", service.request_context()},
-                  {"n_ctx_train", engine.trained_context()}}}};
+  Json model = {
+      {"id", service.model_name()},
+      {"object", "model"},
+      {"created", service.started()},
+      {"owned_by", "tidal"},
+      {"aliases", service.options().aliases},
+      {"tags", service.options().tags},
+      {"max_model_len", service.request_context()},
+      {"meta", {{"n_ctx", service.request_context()}, {"n_ctx_train", engine.trained_context()}}}};
   call.responder.send(
       json_reply(200, dump({{"object", "list"}, {"data", Json::array({std::move(model)})}})));
 }
@@ -28,15 +27,48 @@ void get_props(Service& service, HttpCall& call) {
   GenerateCall defaults;
   defaults.options = service.options().defaults;
   const Json settings = settings_json(defaults);
-  Json reply = {{"default_generation_settings",
-                 {{"n_ctx", service.request_context()}, {"params", settings}}},
-                {"total_slots", service.options().n_slots},
-                {"model_alias", service.model_name()},
-                {"model_path", service.options().model_path},
-                {"modalities", {{"vision", false}, {"audio", false}}},
-                {"build_info", "tidal " TIDAL_VERSION},
-                {"is_sleeping", false}};
+  Json reply = {
+      {"default_generation_settings", {{"n_ctx", service.request_context()}, {"params", settings}}},
+      {"total_slots", service.options().n_slots},
+      {"model_alias", service.model_name()},
+      {"model_path", service.options().model_path},
+      {"modalities", {{"vision", false}, {"audio", false}}},
+      {"build_info", "tidal " TIDAL_VERSION},
+      {"is_sleeping", false}};
   call.responder.send(json_reply(200, dump(reply)));
+}
+
+// A slot is a place among those that decode at the same time; those that run come first.
+void get_slots(Service& service, HttpCall& call) {
+  if (!service.options().slots) throw ApiError(501, "start the server with --slots");
+  const std::vector<RequestInfo> running = service.engine().requests();
+  const auto n_slots = static_cast<size_t>(service.options().n_slots);
+  if (!call.request.query_value("fail_on_no_slot").empty() && running.size() >= n_slots) {
+    throw ApiError(503, "no slot available");
+  }
+  Json slots = Json::array();
+  for (size_t i = 0; i < n_slots; ++i) {
+    const bool busy = i < running.size();
+    const RequestInfo info = busy ? running[i] : RequestInfo{};
+    slots.push_back(
+        {{"id", i},
+         {"n_ctx", service.request_context()},
+         {"is_processing", busy},
+         {"id_task", busy ? Json(info.id) : Json(-1)},
+         {"n_prompt_tokens", info.prompt_tokens},
+         {"n_prompt_tokens_cache", info.reused_tokens},
+         {"next_token", Json::array({{{"n_remain", -1}, {"n_decoded", info.generated_tokens}}})}});
+  }
+  call.responder.send(json_reply(200, dump(slots)));
+}
+
+void get_metrics(Service& service, HttpCall& call) {
+  if (!service.options().metrics) throw ApiError(501, "start the server with --metrics");
+  HttpReply reply;
+  reply.headers = {{"content-type", "text/plain; version=0.0.4; charset=utf-8"},
+                   {"Process-Start-Time-Unix", std::to_string(service.started())}};
+  reply.body = service.metrics_text();
+  call.responder.send(std::move(reply));
 }
 
 void get_version(Service&, HttpCall& call) {

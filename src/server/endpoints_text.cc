@@ -29,16 +29,16 @@ void post_tokenize(Service& service, HttpCall& call) {
   const bool of_vllm = body.contains("prompt");
   const char* field = of_vllm ? "prompt" : "content";
   if (!body.contains(field)) refuse("content", "give 'content', or 'prompt'");
-  const bool add_special = of_vllm ? flag(body, "add_special_tokens", true)
-                                   : flag(body, "add_special", false);
+  const bool add_special =
+      of_vllm ? flag(body, "add_special_tokens", true) : flag(body, "add_special", false);
   const std::vector<int32_t> tokens = service.engine().encode(
       text_of(body[field], field), add_special, flag(body, "parse_special", true));
   Json reply = {{"tokens", Json::array()}};
   const bool with_pieces = flag(body, "with_pieces", false);
   for (const int32_t token : tokens) {
-    reply["tokens"].push_back(
-        with_pieces ? Json{{"id", token}, {"piece", piece_json(service.piece(token))}}
-                    : Json(token));
+    reply["tokens"].push_back(with_pieces
+                                  ? Json{{"id", token}, {"piece", piece_json(service.piece(token))}}
+                                  : Json(token));
   }
   reply["count"] = tokens.size();
   reply["max_model_len"] = service.request_context();
@@ -54,8 +54,8 @@ void post_detokenize(Service& service, HttpCall& call) {
   std::vector<int32_t> tokens;
   tokens.reserve(found->size());
   for (const auto& token : *found) {
-    tokens.push_back(static_cast<int32_t>(
-        integer_of(token, "tokens", 0, std::numeric_limits<int32_t>::max())));
+    tokens.push_back(
+        static_cast<int32_t>(integer_of(token, "tokens", 0, std::numeric_limits<int32_t>::max())));
   }
   const std::string text = service.engine().decode(tokens);
   call.responder.send(json_reply(200, dump({{"content", text}, {"prompt", text}})));

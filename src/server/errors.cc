@@ -50,10 +50,12 @@ void refuse(std::string_view param, const std::string& message) {
 }
 
 ApiError api_error(const Error& error) {
-  const std::string message = respell(
-      error.what(), [](const Option& option) { return "'" + option.name + "'"; });
-  // Where an option is at fault, the request can never run: trying again would not help.
-  const int status = error.code() == ErrorCode::kExhausted && !error.option().empty()
+  const std::string message =
+      respell(error.what(), [](const Option& option) { return "'" + option.name + "'"; });
+  // Where an option is at fault, the request can never run: trying again would not help. A queue
+  // that is full will not stay so.
+  const int status = error.code() == ErrorCode::kExhausted && !error.option().empty() &&
+                             error.option() != "max_queue"
                          ? 400
                          : status_of(error.code());
   return {status, message, error.option()};

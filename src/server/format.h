@@ -27,8 +27,8 @@ class Format {
   // A part of the prompt was read, or none yet.
   virtual std::string progress(const Answer&) { return {}; }
   virtual std::string piece(const Answer& answer, const Piece& piece) = 0;
-  virtual std::string finish(const Answer& answer) = 0;            // of one answer
-  virtual std::string end(std::span<const Answer> answers) = 0;    // of all
+  virtual std::string finish(const Answer& answer) = 0;          // of one answer
+  virtual std::string end(std::span<const Answer> answers) = 0;  // of all
   virtual Json error(const ApiError& error) { return error_json(error); }
   std::string error_event(const ApiError& failure) { return sse(error(failure), error_name()); }
 
@@ -48,5 +48,7 @@ std::unique_ptr<Format> make_format(const GenerateCall& call, ReplyInfo info);
 std::unique_ptr<Format> make_chat_format(const GenerateCall& call, ReplyInfo info);
 std::unique_ptr<Format> make_completions_format(const GenerateCall& call, ReplyInfo info);
 std::unique_ptr<Format> make_llama_format(const GenerateCall& call, ReplyInfo info);
+std::unique_ptr<Format> make_responses_format(const GenerateCall& call, ReplyInfo info);
+std::unique_ptr<Format> make_messages_format(const GenerateCall& call, ReplyInfo info);
 
 }  // namespace tidal::server

@@ -70,9 +70,8 @@ class ChatFormat : public OpenAiFormat {
 
  private:
   static Json choice(const Answer& answer, Json delta, Json reason) {
-    return {{"index", answer.index},
-            {"delta", std::move(delta)},
-            {"finish_reason", std::move(reason)}};
+    return {
+        {"index", answer.index}, {"delta", std::move(delta)}, {"finish_reason", std::move(reason)}};
   }
 
   // What every stream begins with, once for each choice.

@@ -58,23 +58,24 @@ class LlamaFormat : public Format {
 
   Json last(const Answer& answer, bool with_text) const {
     const Completion& completion = *answer.completion;
-    Json reply = {{"index", answer.index},
-                  {"content", with_text ? answer.text : ""},
-                  {"tokens", with_text && call_.return_tokens ? Json(answer.tokens) : Json::array()},
-                  {"id_slot", call_.slot},
-                  {"stop", true},
-                  {"model", info_.model},
-                  {"tokens_predicted", answer.progress.generated},
-                  {"tokens_evaluated", answer.progress.prompt_tokens},
-                  {"generation_settings", settings_json(call_)},
-                  {"prompt", answer.prompt_text},
-                  {"has_new_line", answer.text.find('\n') != std::string::npos},
-                  {"truncated", truncated(answer)},
-                  {"stop_type", stop_type(answer)},
-                  {"stopping_word", ""},
-                  {"tokens_cached", answer.progress.prompt_tokens + answer.progress.generated},
-                  {"timings", timings_json(answer.progress)},
-                  {"tidal", tidal_json(completion)}};
+    Json reply = {
+        {"index", answer.index},
+        {"content", with_text ? answer.text : ""},
+        {"tokens", with_text && call_.return_tokens ? Json(answer.tokens) : Json::array()},
+        {"id_slot", call_.slot},
+        {"stop", true},
+        {"model", info_.model},
+        {"tokens_predicted", answer.progress.generated},
+        {"tokens_evaluated", answer.progress.prompt_tokens},
+        {"generation_settings", settings_json(call_)},
+        {"prompt", answer.prompt_text},
+        {"has_new_line", answer.text.find('\n') != std::string::npos},
+        {"truncated", truncated(answer)},
+        {"stop_type", stop_type(answer)},
+        {"stopping_word", answer.stop_string},
+        {"tokens_cached", answer.progress.prompt_tokens + answer.progress.generated},
+        {"timings", timings_json(answer.progress)},
+        {"tidal", tidal_json(completion)}};
     if (call_.response_fields.empty()) return reply;
     Json chosen = Json::object();
     for (const std::string& field : call_.response_fields) {
@@ -86,12 +87,12 @@ class LlamaFormat : public Format {
   // The context ended it, and not a length that was asked for.
   bool truncated(const Answer& answer) const {
     return answer.completion->finish_reason == FinishReason::kLength &&
-           (call_.options.max_tokens < 0 ||
-            answer.progress.generated < call_.options.max_tokens);
+           (call_.options.max_tokens < 0 || answer.progress.generated < call_.options.max_tokens);
   }
 
   static std::string_view stop_type(const Answer& answer) {
-    return answer.completion->finish_reason == FinishReason::kLength ? "limit" : "eos";
+    if (answer.completion->finish_reason == FinishReason::kLength) return "limit";
+    return answer.stop_string.empty() ? "eos" : "word";
   }
 };
 

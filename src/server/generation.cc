@@ -31,10 +31,11 @@ ApiError too_long(int64_t n_prompt, int64_t context) {
 
 Generation::Generation(Service& service, GenerateCall call, const Responder& responder)
     : service_(service), call_(std::move(call)), responder_(responder) {
-  format_ = make_format(call_, {.id = random_id(),
-                                .created = std::time(nullptr),
-                                .model = service.model_name(),
-                                .piece = [&service](int32_t token) { return service.piece(token); }});
+  format_ =
+      make_format(call_, {.id = random_id(),
+                          .created = std::time(nullptr),
+                          .model = service.model_name(),
+                          .piece = [&service](int32_t token) { return service.piece(token); }});
   service_.enter(this);
 }
 
@@ -68,7 +69,7 @@ void Generation::start(const std::vector<PromptTokens>& prompts) {
   pieces_.resize(requests.size());
   try {
     for (Request& request : requests) {
-      const RequestId id = service_.loop().submit(std::move(request));
+      const RequestId id = service_.engine().submit(std::move(request));
       const std::lock_guard lock(mutex_);
       requests_.push_back(id);
     }
@@ -86,6 +87,7 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
   request.prompt = prompt.tokens;
   request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
   request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
+  request.stop_tokens = call_.stop_tokens;
   const auto self = shared_from_this();
   request.on_prefill = [self, index](int64_t done, int64_t) {
     self->post([self = self.get(), index, done, now = Clock::now()] {
@@ -106,7 +108,7 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
 
 void Generation::cancel() {
   const std::lock_guard lock(mutex_);
-  for (const RequestId id : requests_) service_.loop().cancel(id);
+  for (const RequestId id : requests_) service_.engine().cancel(id);
 }
 
 void Generation::post(std::function<void()> event) {
@@ -136,7 +138,10 @@ void Generation::open() {
 void Generation::on_prompt(size_t index, int64_t done, Clock::time_point now) {
   Progress& progress = answers_[index].progress;
   Clock::time_point& prompt = times_[index].prompt;
-  if (prompt == Clock::time_point{}) prompt = now;
+  if (prompt == Clock::time_point{}) {  // nothing was read yet: what is there is reused
+    prompt = now;
+    progress.cached_tokens = done;
+  }
   progress.read_tokens = done;
   progress.prompt_ms = milliseconds(now - prompt);
   progress.since_ms = milliseconds(now - began_);
@@ -177,6 +182,7 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   flush(index);
   Answer& answer = answers_[index];
   answer.completion = completion;
+  answer.stop_string = stop_string(completion);
   Progress& progress = answer.progress;
   progress.cached_tokens = completion.reused_tokens;
   progress.read_tokens = progress.prompt_tokens;
@@ -185,6 +191,7 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   progress.generate_ms = progress.generated > 1 ? completion.decode_ms : 0;
   progress.since_ms = milliseconds(now - began_);
   progress.rows = completion.rows;
+  service_.metrics().finished(progress);
   if (call_.stream) responder_.write(format_->finish(answer));
   if (++n_finished_ < answers_.size()) return;
   if (call_.stream) {
@@ -196,9 +203,22 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   ended_ = true;
 }
 
+// The stop string that the text ends before: it is still in the tokens.
+std::string Generation::stop_string(const Completion& completion) const {
+  if (completion.finish_reason != FinishReason::kStop || call_.options.stop.empty()) return {};
+  std::string all;
+  for (const int32_t token : completion.tokens) all += service_.piece(token);
+  for (const std::string& stop : call_.options.stop) {
+    const size_t at = all.size() < stop.size() ? all.npos : all.rfind(stop);
+    if (at != all.npos && at >= completion.text.size()) return stop;
+  }
+  return {};
+}
+
 void Generation::fail(const ApiError& error) {
   ended_ = true;
   cancel();
+  service_.metrics().failed();
   if (call_.stream) {
     responder_.write(format_->error_event(error));
     responder_.end();

@@ -46,6 +46,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void on_token(size_t index, int32_t token, const std::string& text, Clock::time_point now);
   void on_finish(size_t index, const Completion& completion, Clock::time_point now);
   void flush(size_t index);
+  std::string stop_string(const Completion& completion) const;
   void fail(const ApiError& error);
 
   Service& service_;

@@ -150,8 +150,7 @@ void Session::wait_for_request() {
 void Session::read_some() {
   if (reading_) return;
   reading_ = true;
-  socket_.async_read_some(buffer_.prepare(4096),
-                          bind([this](const error_code& error, size_t n) {
+  socket_.async_read_some(buffer_.prepare(4096), bind([this](const error_code& error, size_t n) {
                             reading_ = false;
                             if (error) return close();
                             if (exchange_ == nullptr) {
@@ -246,7 +245,8 @@ void Session::refuse(HttpReply reply) {
 
 std::string Session::head(int status, const Headers& headers) const {
   std::string text = fmt::format("HTTP/1.1 {} {}\r\n", status, status_text(status));
-  for (const Headers* list : {&std::as_const(shared_.options.headers), &answer_headers_, &headers}) {
+  for (const Headers* list :
+       {&std::as_const(shared_.options.headers), &answer_headers_, &headers}) {
     for (const auto& [name, value] : *list) {
       text += fmt::format("{}: {}\r\n", name, header_value(value));
     }

@@ -12,8 +12,7 @@ using Value = nlohmann::json;
 constexpr size_t kMostPrompts = 256;
 
 int32_t token_of(const Value& value) {
-  return static_cast<int32_t>(
-      integer_of(value, "prompt", 0, std::numeric_limits<int32_t>::max()));
+  return static_cast<int32_t>(integer_of(value, "prompt", 0, std::numeric_limits<int32_t>::max()));
 }
 
 // llama.cpp's {"prompt_string": text}; pictures beside it are refused.
@@ -56,8 +55,8 @@ std::vector<PromptParts> read_prompts(const Value& prompt, bool* several) {
     return prompts;
   }
   if (prompt.empty() || prompt.size() > kMostPrompts) {
-    refuse("prompt", fmt::format("'prompt' lists {} prompts, give 1 to {}", prompt.size(),
-                                 kMostPrompts));
+    refuse("prompt",
+           fmt::format("'prompt' lists {} prompts, give 1 to {}", prompt.size(), kMostPrompts));
   }
   for (const Value& entry : prompt) {
     PromptParts& parts = prompts.emplace_back();

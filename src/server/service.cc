@@ -11,7 +11,15 @@
 namespace tidal::server {
 
 Service::Service(Engine& engine, const ServiceOptions& options)
-    : engine_(engine), options_(options), started_(std::time(nullptr)), loop_(engine) {}
+    : engine_(engine),
+      options_(options),
+      started_(std::time(nullptr)),
+      metrics_(options.metrics_names),
+      stepper_([this] {
+        while (engine_.wait()) {
+          if (engine_.step()) ++steps_;
+        }
+      }) {}
 
 Service::~Service() {
   draining_ = true;
@@ -20,6 +28,21 @@ Service::~Service() {
     for (Generation* generation : running_) generation->cancel();
   }
   drain();
+  engine_.close();
+  stepper_.join();
+}
+
+std::string Service::metrics_text() const {
+  const EngineStats stats = engine_.stats();
+  MetricsNow now;
+  now.running = stats.running;
+  now.waiting = stats.waiting;
+  if (stats.cache_tokens > 0) {
+    now.cache_share = static_cast<double>(stats.cached_tokens - stats.kept_tokens) /
+                      static_cast<double>(stats.cache_tokens);
+  }
+  now.steps = steps_;
+  return metrics_.text(now, model_name());
 }
 
 std::string Service::model_name() const {

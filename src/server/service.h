@@ -1,7 +1,7 @@
 // Service: what the endpoints work with, once the model is there.
 //
-// Thread-safe. The engine's own thread steps it; two threads read requests (JSON, templates,
-// tokens), one writes answers.
+// Thread-safe. One thread steps the engine, two read requests (JSON, templates, tokens), one writes
+// answers. The engine is closed when the service ends.
 #pragma once
 
 #include <atomic>
@@ -12,12 +12,13 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "runtime/option_table.h"
 #include "server/answer.h"
-#include "server/engine_loop.h"
 #include "server/http.h"
+#include "server/metrics.h"
 #include "server/tasks.h"
 #include "tidal/engine.h"
 
@@ -31,8 +32,9 @@ struct ServiceOptions {
   int64_t n_slots = 4;          // requests decoded at the same time
   int64_t request_context = 0;  // tokens one request may reach; 0: the whole cache
   bool metrics = false;         // GET /metrics
-  bool slots = false;           // GET /slots
-  bool verbose = false;         // __verbose in every reply
+  std::set<std::string> metrics_names{"tidal", "llamacpp"};
+  bool slots = false;    // GET /slots
+  bool verbose = false;  // __verbose in every reply
 };
 
 class Generation;
@@ -52,7 +54,6 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   Engine& engine() { return engine_; }
-  EngineLoop& loop() { return loop_; }
   TaskThreads& readers() { return readers_; }
   TaskThreads& writer() { return writer_; }
   const ServiceOptions& options() const { return options_; }
@@ -61,6 +62,9 @@ class Service {
   int64_t request_context() const;  // tokens one request may reach
   int64_t started() const { return started_; }
   std::string piece(int32_t token) const { return engine_.piece(token); }
+
+  Metrics& metrics() { return metrics_; }
+  std::string metrics_text() const;
 
   // Answers that are under way.
   void enter(Generation* generation);
@@ -76,13 +80,15 @@ class Service {
   Engine& engine_;
   ServiceOptions options_;
   int64_t started_;
+  Metrics metrics_;
+  std::atomic<int64_t> steps_{0};
   std::atomic<bool> draining_{false};
   std::mutex mutex_;  // guards the two below
   std::set<Generation*> running_;
   std::set<std::string> noted_;
   std::condition_variable changed_;
   TaskThreads writer_{1};
-  EngineLoop loop_;
+  std::thread stepper_;
   TaskThreads readers_{2};
 };
 

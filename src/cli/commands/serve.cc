@@ -41,7 +41,9 @@ struct Flags {
   int64_t max_body_mib = 64;
   int64_t max_connections = 4096;
   int64_t timeout_s = 60;
+  int64_t max_queue = 256;
   bool metrics = false;
+  std::string metrics_names = "tidal,llamacpp";
   bool slots = true;
   bool jinja = true;
   bool verbose = false;
@@ -85,6 +87,8 @@ server::ServerOptions server_options(const Flags& flags, const EngineOptions& en
   options.service.tags = {tags.begin(), tags.end()};
   options.service.n_slots = engine.max_sequences;
   options.service.metrics = flags.metrics;
+  const auto names = split(flags.metrics_names);
+  options.service.metrics_names = {names.begin(), names.end()};
   options.service.slots = flags.slots;
   options.service.verbose = flags.verbose;
   return options;
@@ -134,6 +138,7 @@ int serve(Flags& flags) {
   EngineOptions& options = flags.model.engine;
   options.model = model_path(options.model);
   options.threads = thread_count(options.threads);
+  options.max_queue = static_cast<int32_t>(flags.max_queue);
   options.max_sequences = static_cast<int32_t>(flags.parallel > 0 ? flags.parallel : kSlots);
   server::ServerOptions served = server_options(flags, options);
   check_exposure(served, flags.no_auth);
@@ -182,8 +187,7 @@ void add_access_flags(CLI::App& command, Flags& flags) {
       ->group(group);
   command.add_option("--api-key-file", flags.api_key_file, "File with a key in each line")
       ->group(group);
-  command.add_flag("--no-auth", flags.no_auth, "Let everybody in who reaches --host")
-      ->group(group);
+  command.add_flag("--no-auth", flags.no_auth, "Let everybody in who reaches --host")->group(group);
   command
       .add_option("--cors-origins", flags.cors_origins,
                   "Pages that may use the server: localhost, origins with commas, or *")
@@ -193,9 +197,10 @@ void add_access_flags(CLI::App& command, Flags& flags) {
 
 void add_serving_flags(CLI::App& command, Flags& flags) {
   const std::string group = "Serving";
-  command.add_option("--parallel", flags.parallel,
-                     "Requests decoded at the same time (short: -np); each may then use its share "
-                     "of --ctx-size (default: 8, each may use all)")
+  command
+      .add_option("--parallel", flags.parallel,
+                  "Requests decoded at the same time (short: -np); each may then use its share "
+                  "of --ctx-size (default: 8, each may use all)")
       ->group(group)
       ->check(whole_number(1, 1024));
   command.add_flag("--kv-unified", flags.unified, "Each request may use all of --ctx-size")
@@ -210,11 +215,20 @@ void add_serving_flags(CLI::App& command, Flags& flags) {
       ->group(group);
   command.add_option("--tags", flags.tags, "Tags of the model for /v1/models, with commas")
       ->group(group);
+  command.add_option("--max-queue", flags.max_queue, "Requests that may wait, 0: any number")
+      ->group(group)
+      ->check(whole_number(0))
+      ->capture_default_str();
   command.add_flag("--metrics", flags.metrics, "GET /metrics for Prometheus")->group(group);
+  command
+      .add_option("--metrics-names", flags.metrics_names, "Whose names: of tidal, llamacpp, vllm")
+      ->group(group)
+      ->capture_default_str();
   command.add_flag("--slots,!--no-slots", flags.slots, "GET /slots shows what runs (default)")
       ->group(group);
-  command.add_flag("--jinja,!--no-jinja", flags.jinja,
-                   "Taken for scripts of llama-server: templates are always Jinja")
+  command
+      .add_flag("--jinja,!--no-jinja", flags.jinja,
+                "Taken for scripts of llama-server: templates are always Jinja")
       ->group(group);
   command
       .add_flag_callback(

@@ -1,0 +1,18 @@
+// Requests of other chat APIs as requests of OpenAI's chat API. Pure: JSON in, JSON out.
+//
+// Only what makes the prompt is taken over: messages, tools, how tools are chosen, the format of
+// the answer and reasoning. What cannot be carried out is an ApiError(400).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace tidal::server {
+
+// POST /v1/responses. Tools that are no functions, and items that mean nothing here, are left out.
+nlohmann::json chat_from_responses(const nlohmann::json& body);
+
+// POST /v1/messages, Anthropic's. Lines of the system prompt that change with every request for
+// billing's sake are left out: they would keep a conversation from being reused.
+nlohmann::json chat_from_messages(const nlohmann::json& body);
+
+}  // namespace tidal::server

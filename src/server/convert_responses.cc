@@ -1,0 +1,148 @@
+#include <string>
+
+#include "server/call.h"
+#include "server/convert.h"
+#include "server/json_members.h"
+
+namespace tidal::server {
+namespace {
+
+using Value = nlohmann::json;
+
+// A text, or parts of input_text, output_text and what else there is, as chat's parts.
+Value content_of(const Value& content) {
+  if (!content.is_array()) return content;
+  Value parts = Value::array();
+  for (const Value& part : content) {
+    const std::string type = text_member(part, "type");
+    if (type == "input_text" || type == "output_text" || type == "text") {
+      parts.push_back({{"type", "text"}, {"text", text_member(part, "text")}});
+    } else if (type == "refusal") {
+      parts.push_back({{"type", "text"}, {"text", text_member(part, "refusal")}});
+    } else if (type == "input_image") {
+      parts.push_back({{"type", "image_url"}, {"image_url", member(part, "image_url")}});
+    } else {
+      refuse("input", "a part of 'input' has the type '" + type + "', which cannot be read");
+    }
+  }
+  return parts;
+}
+
+class ItemReader {
+ public:
+  void add(const Value& item) {
+    if (!item.is_object()) refuse("input", "an item of 'input' has to be an object");
+    const std::string type = item.contains("type") ? text_member(item, "type") : "message";
+    if (type == "message") return add_message(item);
+    if (type == "function_call") return add_call(item);
+    if (type == "function_call_output") return add_output(item);
+    if (type == "reasoning") return add_reasoning(item);
+    if (type == "item_reference") {
+      refuse("input", "'item_reference' names what this server does not keep: send the item");
+    }
+  }
+  Value take() { return std::move(messages_); }
+  void system(const std::string& text) {
+    messages_.push_back({{"role", "system"}, {"content", text}});
+  }
+
+ private:
+  void add_message(const Value& item) {
+    std::string role = text_member(item, "role");
+    if (role == "developer") role = "system";
+    Value message = {{"role", role}, {"content", content_of(member(item, "content"))}};
+    if (role == "assistant" && !reasoning_.empty()) {
+      message["reasoning_content"] = std::exchange(reasoning_, {});
+    }
+    messages_.push_back(std::move(message));
+  }
+
+  // Calls that follow one another are one message.
+  void add_call(const Value& item) {
+    const bool joins = !messages_.empty() && messages_.back()["role"] == "assistant" &&
+                       messages_.back().contains("tool_calls");
+    if (!joins) {
+      Value message = {{"role", "assistant"}, {"content", ""}, {"tool_calls", Value::array()}};
+      if (!reasoning_.empty()) message["reasoning_content"] = std::exchange(reasoning_, {});
+      messages_.push_back(std::move(message));
+    }
+    messages_.back()["tool_calls"].push_back(
+        {{"id", text_member(item, "call_id")},
+         {"type", "function"},
+         {"function",
+          {{"name", text_member(item, "name")}, {"arguments", text_member(item, "arguments")}}}});
+  }
+
+  void add_output(const Value& item) {
+    messages_.push_back({{"role", "tool"},
+                         {"tool_call_id", text_member(item, "call_id")},
+                         {"content", content_of(member(item, "output"))}});
+  }
+
+  void add_reasoning(const Value& item) {
+    for (const char* name : {"content", "summary"}) {
+      const Value& parts = member(item, name);
+      if (!parts.is_array() || !reasoning_.empty()) continue;
+      for (const Value& part : parts) reasoning_ += text_member(part, "text");
+    }
+  }
+
+  Value messages_ = Value::array();
+  std::string reasoning_;  // goes into the message that follows it
+};
+
+Value tools_of(const Value& tools) {
+  Value functions = Value::array();
+  if (!tools.is_array()) refuse("tools", "'tools' has to be a list");
+  for (const Value& tool : tools) {
+    if (text_member(tool, "type") != "function") continue;
+    Value function = {{"name", text_member(tool, "name")}};
+    for (const char* name : {"description", "parameters", "strict"}) {
+      if (!member(tool, name).is_null()) function[name] = tool[name];
+    }
+    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  return functions;
+}
+
+}  // namespace
+
+Value chat_from_responses(const Value& body) {
+  if (!member(body, "previous_response_id").is_null()) {
+    refuse("previous_response_id", "this server keeps no responses: send the whole conversation");
+  }
+  ItemReader items;
+  const std::string instructions = text_member(body, "instructions");
+  if (!instructions.empty()) items.system(instructions);
+  const Value& input = member(body, "input");
+  if (input.is_string()) {
+    items.add({{"role", "user"}, {"content", input}});
+  } else if (input.is_array()) {
+    for (const Value& item : input) items.add(item);
+  } else {
+    refuse("input", "'input' is missing: give a text or a list of items");
+  }
+  Value chat = {{"messages", items.take()}};
+  if (!member(body, "tools").is_null()) chat["tools"] = tools_of(body["tools"]);
+  const Value& choice = member(body, "tool_choice");
+  if (choice.is_object() && text_member(choice, "type") == "function") {
+    chat["tool_choice"] = {{"type", "function"},
+                           {"function", {{"name", text_member(choice, "name")}}}};
+  } else if (choice.is_string()) {
+    chat["tool_choice"] = choice;
+  }
+  const Value& format = member(member(body, "text"), "format");
+  if (text_member(format, "type") == "json_schema") {
+    chat["response_format"] = {{"type", "json_schema"}, {"json_schema", format}};
+  } else if (!format.is_null()) {
+    chat["response_format"] = format;
+  }
+  const Value& effort = member(member(body, "reasoning"), "effort");
+  if (!effort.is_null()) chat["reasoning_effort"] = effort;
+  for (const char* name : {"parallel_tool_calls", "chat_template_kwargs", "reasoning_format"}) {
+    if (!member(body, name).is_null()) chat[name] = body[name];
+  }
+  return chat;
+}
+
+}  // namespace tidal::server
