@@ -22,12 +22,13 @@
 namespace tidal::cli {
 namespace {
 
-// llama.cpp spells these with one dash, which CLI11 would take for three short flags.
+// llama.cpp spells these with one dash, which CLI11 would take for short flags, or another way.
 std::string long_name(const std::string& argument) {
   if (argument == "-ctk") return "--cache-type-k";
   if (argument == "-ctv") return "--cache-type-v";
   if (argument == "-sys") return "--system-prompt";
   if (argument == "-np") return "--parallel";
+  if (argument == "--n-predict") return "--predict";
   return argument;
 }
 

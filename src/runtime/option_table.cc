@@ -262,7 +262,7 @@ std::vector<Option> attention_rows() {
 std::vector<Option> generation_rows() {
   return {
       integer_where(
-          {"max_tokens", "-n,--n-predict,--predict", kGeneration,
+          {"max_tokens", "-n,--predict", kGeneration,
            "Tokens to generate at most, -1: until the cache is full"},
           "a whole number from 1 to 2147483647, or -1 for as many as fit",
           [](int64_t n) { return n == -1 || (n >= 1 && n <= kMost); }, TIDAL_MEMBER(max_tokens)),

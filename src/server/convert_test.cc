@@ -93,26 +93,28 @@ TEST(Messages, BlocksBecomeMessages) {
 
 TEST(Messages, ThePromptDoesNotChangeWithTheBillingLine) {
   const auto prompt = [](const std::string& nonce) {
-    return chat_from_messages(
-        {{"system", "A\nx-anthropic-billing-header: cch=" + nonce + "\nB"}, {"messages", json::array()}});
+    return chat_from_messages({{"system", "A\nx-anthropic-billing-header: cch=" + nonce + "\nB"},
+                               {"messages", json::array()}});
   };
   EXPECT_EQ(prompt("a1"), prompt("b7"));
 }
 
 TEST(Messages, PicturesAreHandedOn) {
-  const json block = {{"type", "image"},
-                      {"source", {{"type", "base64"}, {"media_type", "image/png"}, {"data", "AA"}}}};
+  const json block = {
+      {"type", "image"},
+      {"source", {{"type", "base64"}, {"media_type", "image/png"}, {"data", "AA"}}}};
   const json chat = chat_from_messages({{"messages", {{{"role", "user"}, {"content", {block}}}}}});
   EXPECT_EQ(chat["messages"][0]["content"][0]["image_url"]["url"], "data:image/png;base64,AA");
 }
 
 TEST(Messages, ToolsAreFunctions) {
-  const json chat = chat_from_messages(
-      {{"messages", json::array()},
-       {"tools",
-        {{{"name", "f"}, {"input_schema", {{"type", "object"}}}}, {{"type", "web_search_20250305"}}}},
-       {"tool_choice", {{"type", "any"}, {"disable_parallel_tool_use", true}}},
-       {"thinking", {{"type", "enabled"}, {"budget_tokens", 50}}}});
+  const json chat =
+      chat_from_messages({{"messages", json::array()},
+                          {"tools",
+                           {{{"name", "f"}, {"input_schema", {{"type", "object"}}}},
+                            {{"type", "web_search_20250305"}}}},
+                          {"tool_choice", {{"type", "any"}, {"disable_parallel_tool_use", true}}},
+                          {"thinking", {{"type", "enabled"}, {"budget_tokens", 50}}}});
   ASSERT_EQ(chat["tools"].size(), 1U);
   EXPECT_EQ(chat["tools"][0]["function"]["name"], "f");
   EXPECT_EQ(chat["tool_choice"], "required");
@@ -121,11 +123,10 @@ TEST(Messages, ToolsAreFunctions) {
 }
 
 TEST(Messages, RefuseWhatIsNone) {
-  for (const json& body :
-       {json::object(), json({{"messages", "x"}}), json({{"messages", {1}}}),
-        json({{"messages", {{{"role", "user"}, {"content", 1}}}}}),
-        json({{"messages", json::array()}, {"system", 1}}),
-        json({{"messages", json::array()}, {"tools", 1}})}) {
+  for (const json& body : {json::object(), json({{"messages", "x"}}), json({{"messages", {1}}}),
+                           json({{"messages", {{{"role", "user"}, {"content", 1}}}}}),
+                           json({{"messages", json::array()}, {"system", 1}}),
+                           json({{"messages", json::array()}, {"tools", 1}})}) {
     EXPECT_THROW(chat_from_messages(body), ApiError) << body;
   }
 }

@@ -15,8 +15,7 @@ class MessagesFormat : public Format {
     const Answer& answer = answers.front();
     Json content = Json::array();
     if (!answer.reasoning.empty()) {
-      content.push_back(
-          {{"type", "thinking"}, {"thinking", answer.reasoning}, {"signature", ""}});
+      content.push_back({{"type", "thinking"}, {"thinking", answer.reasoning}, {"signature", ""}});
     }
     if (!answer.text.empty() || answer.tools.empty()) {
       content.push_back({{"type", "text"}, {"text", answer.text}});
@@ -65,11 +64,11 @@ class MessagesFormat : public Format {
     std::string text = begin(answer);
     if (index_ < 0) text += open(Block::kText, {{"type", "text"}, {"text", ""}});
     text += close();
-    text += event("message_delta",
-                  {{"delta",
-                    {{"stop_reason", stop_reason(answer)},
-                     {"stop_sequence", stop_sequence(answer)}}},
-                   {"usage", usage(answer)}});
+    text +=
+        event("message_delta",
+              {{"delta",
+                {{"stop_reason", stop_reason(answer)}, {"stop_sequence", stop_sequence(answer)}}},
+               {"usage", usage(answer)}});
     return text + event("message_stop", Json::object());
   }
 
@@ -100,14 +99,9 @@ class MessagesFormat : public Format {
   }
 
   Json message(const Answer& answer) const {
-    return {{"id", "msg_" + info_.id},
-            {"type", "message"},
-            {"role", "assistant"},
-            {"content", Json::array()},
-            {"model", info_.model},
-            {"stop_reason", nullptr},
-            {"stop_sequence", nullptr},
-            {"usage", usage(answer)}};
+    return {{"id", "msg_" + info_.id},  {"type", "message"},     {"role", "assistant"},
+            {"content", Json::array()}, {"model", info_.model},  {"stop_reason", nullptr},
+            {"stop_sequence", nullptr}, {"usage", usage(answer)}};
   }
 
   std::string begin(const Answer& answer) {
@@ -122,8 +116,8 @@ class MessagesFormat : public Format {
     std::string text = close();
     block_ = block;
     ++index_;
-    return text + event("content_block_start",
-                        {{"index", index_}, {"content_block", std::move(content)}});
+    return text +
+           event("content_block_start", {{"index", index_}, {"content_block", std::move(content)}});
   }
 
   std::string delta(Json what) const {

@@ -92,11 +92,11 @@ class ResponsesFormat : public Format {
     if (done && item != Item::kCall) parts.push_back(text_part(item, text));
     switch (item) {
       case Item::kReasoning:
-        return {{"id", id_of(item)},  {"type", "reasoning"},       {"summary", Json::array()},
-                {"content", parts},   {"encrypted_content", ""},   {"status", status}};
+        return {{"id", id_of(item)}, {"type", "reasoning"},     {"summary", Json::array()},
+                {"content", parts},  {"encrypted_content", ""}, {"status", status}};
       case Item::kCall:
-        return {{"id", id_of(item)},   {"type", "function_call"}, {"call_id", tool.id},
-                {"name", tool.name},   {"arguments", text},       {"status", status}};
+        return {{"id", id_of(item)}, {"type", "function_call"}, {"call_id", tool.id},
+                {"name", tool.name}, {"arguments", text},       {"status", status}};
       default:
         return {{"id", id_of(item)},
                 {"type", "message"},
@@ -144,8 +144,8 @@ class ResponsesFormat : public Format {
     if (item_ == Item::kNone) return {};
     std::string text;
     if (item_ == Item::kMessage) {
-      text += event("response.output_text.done",
-                    place({{"text", text_}, {"logprobs", Json::array()}}));
+      text +=
+          event("response.output_text.done", place({{"text", text_}, {"logprobs", Json::array()}}));
       text += event("response.content_part.done", place({{"part", text_part(item_, text_)}}));
     } else if (item_ == Item::kReasoning) {
       text += event("response.reasoning_text.done", place({{"text", text_}}));

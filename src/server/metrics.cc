@@ -53,16 +53,14 @@ constexpr std::array kRows{
         TIDAL_VALUE(v.sum.cached_tokens)},
     Row{"tidal:prompt_seconds_total", kCounter, "Time in which prompts were read",
         TIDAL_VALUE(v.sum.prompt_ms / 1e3)},
-    Row{"tidal:generated_tokens_total", kCounter, "Tokens generated",
-        TIDAL_VALUE(v.sum.generated)},
+    Row{"tidal:generated_tokens_total", kCounter, "Tokens generated", TIDAL_VALUE(v.sum.generated)},
     Row{"tidal:generate_seconds_total", kCounter, "Time from first tokens to last ones",
         TIDAL_VALUE(v.sum.generate_ms / 1e3)},
     Row{"tidal:rows_read_total", kCounter, "Rows of the cache that decode steps read",
         TIDAL_VALUE(v.sum.rows.read)},
     Row{"tidal:rows_full_total", kCounter, "Rows that full attention would have read",
         TIDAL_VALUE(v.sum.rows.total)},
-    Row{"tidal:requests_total", kCounter, "Answers that were completed",
-        TIDAL_VALUE(v.n_finished)},
+    Row{"tidal:requests_total", kCounter, "Answers that were completed", TIDAL_VALUE(v.n_finished)},
     Row{"tidal:requests_failed_total", kCounter, "Requests that ended with an error",
         TIDAL_VALUE(v.n_failed)},
     Row{"tidal:steps_total", kCounter, "Steps of the engine", TIDAL_VALUE(v.now.steps)},
@@ -85,8 +83,7 @@ constexpr std::array kRows{
     Row{"llamacpp:n_decode_total", kCounter, "Total number of steps", TIDAL_VALUE(v.now.steps)},
     Row{"llamacpp:n_tokens_max", kCounter, "Largest number of tokens of a request",
         TIDAL_VALUE(v.longest)},
-    Row{"llamacpp:spec_decode_num_draft_tokens_total", kCounter, "Drafted tokens",
-        TIDAL_VALUE(0)},
+    Row{"llamacpp:spec_decode_num_draft_tokens_total", kCounter, "Drafted tokens", TIDAL_VALUE(0)},
     Row{"llamacpp:spec_decode_num_accepted_tokens_total", kCounter, "Accepted draft tokens",
         TIDAL_VALUE(0)},
     Row{"llamacpp:spec_decode_num_drafts_total", kCounter, "Drafts", TIDAL_VALUE(0)},
@@ -112,8 +109,7 @@ constexpr std::array kRows{
         TIDAL_VALUE(v.sum.cached_tokens)},
     Row{"vllm:prompt_tokens_total", kCounter, "Tokens of prompts",
         TIDAL_VALUE(v.sum.prompt_tokens)},
-    Row{"vllm:generation_tokens_total", kCounter, "Tokens generated",
-        TIDAL_VALUE(v.sum.generated)},
+    Row{"vllm:generation_tokens_total", kCounter, "Tokens generated", TIDAL_VALUE(v.sum.generated)},
     Row{"vllm:request_success_total", kCounter, "Answers that were completed",
         TIDAL_VALUE(v.n_finished)},
 };
@@ -129,9 +125,8 @@ MetricFamily family(const Row& row, const Values& values, const Labels& labels) 
   return {row.name, row.help, row.type, {metric}};
 }
 
-const prometheus::Histogram::BucketBoundaries kLong{0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5,
-                                                    1,     2.5,   5,    10,   30,  60,   120,
-                                                    300,   600,   1800};
+const prometheus::Histogram::BucketBoundaries kLong{
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800};
 const prometheus::Histogram::BucketBoundaries kShort{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075,
                                                      0.1,   0.15,   0.2,   0.3,  0.5,   1,    2.5};
 
@@ -174,8 +169,7 @@ void Metrics::finished(const Progress& progress) {
     ++n_finished_;
   }
   histograms_->whole.Observe(progress.since_ms / 1e3);
-  histograms_->first_token.Observe(
-      std::max(0.0, progress.since_ms - progress.generate_ms) / 1e3);
+  histograms_->first_token.Observe(std::max(0.0, progress.since_ms - progress.generate_ms) / 1e3);
   if (steps > 0) {
     histograms_->between_tokens.Observe(progress.generate_ms / static_cast<double>(steps) / 1e3);
   }
