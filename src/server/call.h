@@ -30,10 +30,18 @@ struct LogitBias {
   float bias = 0;                            // -inf: never
 };
 
+// What an answer has to be.
+struct AnswerShape {
+  enum class Kind { kAny, kJsonObject, kJsonSchema, kRegex, kGrammar };
+  Kind kind = Kind::kAny;
+  std::string text;  // the schema, expression or grammar
+};
+
 struct GenerateCall {
   Dialect dialect = Dialect::kChat;
   Options options;  // sampling, length, stop, method
   std::vector<LogitBias> logit_bias;
+  AnswerShape shape;
   std::vector<PromptParts> prompts;  // of completions
   bool several_prompts = false;      // given as a list, of one perhaps
   int64_t n = 1;                     // answers to each prompt
@@ -42,6 +50,7 @@ struct GenerateCall {
   int64_t min_tokens = 0;
   int64_t max_time_ms = 0;  // 0: any time
   int64_t slot = -1;        // llama.cpp's id_slot
+  int32_t end_token = -1;   // the model's, for replies that show settings
   std::vector<int32_t> stop_tokens;
   std::vector<std::string> response_fields;  // llama.cpp's: only these, "a/b" from within
   bool only_prompt = false;                  // max_tokens 0: read it and generate nothing

@@ -6,6 +6,10 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <utility>
+
+#include "base/json.h"
+#include "server/json_members.h"
 
 namespace tidal::server {
 namespace {
@@ -115,6 +119,51 @@ void read_logit_bias(GenerateCall& call, const Value& value) {
   }
 }
 
+void set_shape(GenerateCall& call, AnswerShape::Kind kind, std::string text,
+               std::string_view field) {
+  constexpr size_t kLongest = 256 << 10;
+  if (text.size() > kLongest) {
+    refuse(field,
+           fmt::format("'{}' has {} bytes, at most {} are read", field, text.size(), kLongest));
+  }
+  call.shape = {kind, std::move(text)};
+}
+
+void set_schema(GenerateCall& call, const Value& schema, std::string_view field) {
+  if (!schema.is_object() && !schema.is_boolean()) {
+    refuse(field, fmt::format("the schema in '{}' has to be an object", field));
+  }
+  set_shape(call, AnswerShape::Kind::kJsonSchema, dump(schema), field);
+}
+
+void read_response_format(GenerateCall& call, const Value& value) {
+  const std::string type = text_member(value, "type");
+  const Value& schema = member(value, "schema");
+  if (type == "json_object" && schema.is_null()) {
+    set_shape(call, AnswerShape::Kind::kJsonObject, {}, "response_format");
+  } else if (type == "json_object") {
+    set_schema(call, schema, "response_format");
+  } else if (type == "json_schema") {
+    const Value& named = member(member(value, "json_schema"), "schema");
+    set_schema(call, named.is_null() ? schema : named, "response_format");
+  } else if (type != "text") {
+    refuse("response_format", "'response_format' needs a type: text, json_object or json_schema");
+  }
+}
+
+void read_json_schema(GenerateCall& call, const Value& value) {
+  set_schema(call, value, "json_schema");
+}
+
+void read_grammar(GenerateCall& call, const Value& value) {
+  if (text_of(value, "grammar").empty()) return;
+  set_shape(call, AnswerShape::Kind::kGrammar, text_of(value, "grammar"), "grammar");
+}
+
+void read_regex(GenerateCall& call, const Value& value) {
+  set_shape(call, AnswerShape::Kind::kRegex, text_of(value, "guided_regex"), "guided_regex");
+}
+
 void read_prompt_field(GenerateCall& call, const Value& value) {
   call.prompts = read_prompts(value, &call.several_prompts);
 }
@@ -142,6 +191,12 @@ const auto& rows() {
                 read_stop_tokens},
       CallField{"response_fields", R"({"type":"array","items":{"type":"string"}})",
                 read_response_fields},
+      CallField{"response_format", R"({"type":"object"})", read_response_format},
+      CallField{"json_schema", R"({"type":["object","boolean"]})", read_json_schema},
+      CallField{"guided_json", R"({"type":["object","boolean"]})", read_json_schema},
+      CallField{"grammar", R"({"type":"string","maxLength":262144})", read_grammar},
+      CallField{"guided_grammar", R"({"type":"string","maxLength":262144})", read_grammar},
+      CallField{"guided_regex", R"({"type":"string","maxLength":262144})", read_regex},
       CallField{"suffix", R"({"type":"string","maxLength":0})", read_suffix},
       TIDAL_INTEGER("min_tokens", R"({"type":"integer","minimum":0})", min_tokens, 0, kMost),
       TIDAL_INTEGER("t_max_predict_ms", R"({"type":"integer"})", max_time_ms, -1, kMost),

@@ -23,6 +23,9 @@ constexpr std::array kEndpoints{
     Endpoint{"POST", "/v1/messages/count_tokens", "Tokens of a request", false, post_count_tokens},
     Endpoint{"POST", "/apply-template", "Messages to text", false, post_apply_template},
     Endpoint{"GET", "/slots", "What runs", false, get_slots},
+    Endpoint{"POST", "/slots/{id}", "Forget what a slot has read", false, post_slot},
+    Endpoint{"GET", "/openapi.json", "This document", false, get_openapi},
+    Endpoint{"GET", "/tokenizer_info", "Special tokens", false, get_tokenizer_info},
     Endpoint{"GET", "/metrics", "Figures for Prometheus", false, get_metrics},
     Endpoint{"GET", "/v1/models", "The model", false, get_models},
     Endpoint{"GET", "/models", "The model", false, get_models},
@@ -32,6 +35,13 @@ constexpr std::array kEndpoints{
     Endpoint{"GET", "/version", "Version", false, get_version},
 };
 
+// "/slots/{id}" is "/slots/" and one more part.
+bool matches(std::string_view pattern, std::string_view path) {
+  const size_t open = pattern.find('{');
+  if (open == pattern.npos) return pattern == path;
+  return path.starts_with(pattern.substr(0, open)) && path.find('/', open) == path.npos;
+}
+
 }  // namespace
 
 std::span<const Endpoint> endpoints() { return kEndpoints; }
@@ -40,7 +50,7 @@ const Endpoint* find_endpoint(std::string_view method, std::string_view path, bo
   *path_known = false;
   if (method == "HEAD") method = "GET";
   for (const Endpoint& endpoint : kEndpoints) {
-    if (endpoint.path != path) continue;
+    if (!matches(endpoint.path, path)) continue;
     *path_known = true;
     if (endpoint.method == method) return &endpoint;
   }

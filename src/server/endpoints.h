@@ -35,9 +35,12 @@ void post_count_tokens(Service& service, HttpCall& call);  // of messages
 void post_tokenize(Service& service, HttpCall& call);
 void post_detokenize(Service& service, HttpCall& call);
 void post_apply_template(Service& service, HttpCall& call);
+void get_tokenizer_info(Service& service, HttpCall& call);
 
 void get_models(Service& service, HttpCall& call);
 void get_slots(Service& service, HttpCall& call);
+void post_slot(Service& service, HttpCall& call);
+void get_openapi(Service& service, HttpCall& call);
 void get_metrics(Service& service, HttpCall& call);
 void get_props(Service& service, HttpCall& call);
 void get_version(Service& service, HttpCall& call);

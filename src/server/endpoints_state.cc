@@ -1,24 +1,33 @@
 // What the server says about itself.
+#include <charconv>
+#include <string_view>
+
 #include "base/json.h"
 #include "server/call_fields.h"
 #include "server/endpoints.h"
 #include "server/format.h"
 #include "server/http_text.h"
+#include "server/openapi.h"
 #include "tidal/version.h"
 
 namespace tidal::server {
 
 void get_models(Service& service, HttpCall& call) {
-  const Engine& engine = service.engine();
-  Json model = {
-      {"id", service.model_name()},
-      {"object", "model"},
-      {"created", service.started()},
-      {"owned_by", "tidal"},
-      {"aliases", service.options().aliases},
-      {"tags", service.options().tags},
-      {"max_model_len", service.request_context()},
-      {"meta", {{"n_ctx", service.request_context()}, {"n_ctx_train", engine.trained_context()}}}};
+  const ModelInfo info = service.engine().info();
+  Json model = {{"id", service.model_name()},
+                {"object", "model"},
+                {"created", service.started()},
+                {"owned_by", "tidal"},
+                {"aliases", service.options().aliases},
+                {"tags", service.options().tags},
+                {"max_model_len", service.request_context()},
+                {"meta",
+                 {{"n_ctx", service.request_context()},
+                  {"n_ctx_train", info.trained_context},
+                  {"n_vocab", info.vocab_size},
+                  {"n_embd", info.d_model},
+                  {"n_params", info.n_parameters},
+                  {"size", info.n_bytes}}}};
   call.responder.send(
       json_reply(200, dump({{"object", "list"}, {"data", Json::array({std::move(model)})}})));
 }
@@ -60,6 +69,29 @@ void get_slots(Service& service, HttpCall& call) {
          {"next_token", Json::array({{{"n_remain", -1}, {"n_decoded", info.generated_tokens}}})}});
   }
   call.responder.send(json_reply(200, dump(slots)));
+}
+
+void post_slot(Service& service, HttpCall& call) {
+  constexpr std::string_view kPrefix = "/slots/";
+  const std::string_view id = std::string_view(call.request.path).substr(kPrefix.size());
+  int64_t slot = -1;
+  const auto [stop, error] = std::from_chars(id.data(), id.data() + id.size(), slot);
+  if (error != std::errc() || stop != id.data() + id.size() || slot < 0 ||
+      slot >= service.options().n_slots) {
+    refuse("id", "there is no such slot");
+  }
+  const std::string_view action = call.request.query_value("action");
+  if (action == "save" || action == "restore") {
+    throw ApiError(501, "slots are not kept in files: what begins alike is found without");
+  }
+  if (action != "erase") refuse("action", "'action' has to be erase");
+  service.forget_slot(slot);
+  call.responder.send(json_reply(200, dump({{"id_slot", slot}, {"n_erased", 0}})));
+}
+
+void get_openapi(Service&, HttpCall& call) {
+  static const std::string document = dump(openapi_document());
+  call.responder.send(json_reply(200, document));
 }
 
 void get_metrics(Service& service, HttpCall& call) {

@@ -61,4 +61,14 @@ void post_detokenize(Service& service, HttpCall& call) {
   call.responder.send(json_reply(200, dump({{"content", text}, {"prompt", text}})));
 }
 
+void get_tokenizer_info(Service& service, HttpCall& call) {
+  const ModelInfo info = service.engine().info();
+  const auto piece = [&](int32_t token) { return token < 0 ? Json() : Json(service.piece(token)); };
+  call.responder.send(json_reply(200, dump({{"bos_token", piece(info.bos)},
+                                            {"eos_token", piece(info.eos)},
+                                            {"pad_token", nullptr},
+                                            {"vocab_size", info.vocab_size},
+                                            {"chat_template", nullptr}})));
+}
+
 }  // namespace tidal::server

@@ -16,11 +16,11 @@ class OpenAiFormat : public Format {
   std::string end(std::span<const Answer> answers) override;
 
  protected:
-  virtual const char* object(bool chunk) const = 0;
+  virtual const char* object(bool is_chunk) const = 0;
   virtual std::string id() const = 0;
   virtual Json progress_choice(const Answer& answer) = 0;  // as a part of `choices`
 
-  Json head(bool chunk) const;                          // all but choices
+  Json head(bool is_chunk) const;                       // all but choices
   Json chunk(const Answer& answer, Json choice) const;  // with one, and what was asked for
   void add_verbose(Json& reply, const Answer& answer) const;
   // Behind the choices: usage, timings, and what the method did.

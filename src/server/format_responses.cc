@@ -25,7 +25,7 @@ class ResponsesFormat : public Format {
     if (!call_.return_progress) return text;
     Json data = {{"response", response("in_progress")},
                  {"prompt_progress", progress_json(answer.progress)}};
-    return text + event("response.in_progress", std::move(data));
+    return text + event("response.in_progress", data);
   }
 
   std::string piece(const Answer& answer, const Piece& piece) override {
@@ -52,7 +52,7 @@ class ResponsesFormat : public Format {
     if (output_.empty() && item_ == Item::kNone) text += open(Item::kMessage, {});
     text += close();
     Json data = {{"response", finished(answer)}, {"timings", timings_json(answer.progress)}};
-    return text + event("response.completed", std::move(data));
+    return text + event("response.completed", data);
   }
 
   std::string end(std::span<const Answer>) override { return {}; }
@@ -61,7 +61,7 @@ class ResponsesFormat : public Format {
   std::string_view error_name() const override { return "error"; }
 
  private:
-  std::string event(std::string_view name, Json data) {
+  std::string event(std::string_view name, const Json& data) {
     Json full = {{"type", name}, {"sequence_number", sequence_++}};
     full.update(data);
     return sse(full, name);
@@ -125,7 +125,7 @@ class ResponsesFormat : public Format {
   }
 
   // Where in the output an event belongs.
-  Json place(Json data) const {
+  Json place(const Json& data) const {
     Json full = {{"item_id", id_of(item_)}, {"output_index", output_.size()}};
     if (item_ != Item::kCall) full["content_index"] = 0;
     full.update(data);
@@ -137,7 +137,7 @@ class ResponsesFormat : public Format {
     Json data = place({{"delta", text}});
     if (item_ == Item::kMessage) data["logprobs"] = Json::array();
     if (call_.timings_per_token) data["timings"] = timings_json(answer.progress);
-    return event(name, std::move(data));
+    return event(name, data);
   }
 
   std::string close() {

@@ -36,6 +36,8 @@ Generation::Generation(Service& service, GenerateCall call, const Responder& res
                           .created = std::time(nullptr),
                           .model = service.model_name(),
                           .piece = [&service](int32_t token) { return service.piece(token); }});
+  call_.verbose = call_.verbose || service.options().verbose;
+  call_.end_token = service.engine().info().eos;
   service_.enter(this);
 }
 
@@ -49,7 +51,17 @@ int64_t Generation::room_for(const PromptTokens& prompt) const {
   return context - n_prompt;
 }
 
+void Generation::check_supported() const {
+  if (call_.shape.kind != AnswerShape::Kind::kAny) {
+    throw ApiError(501, "this build cannot hold an answer to a format", "response_format");
+  }
+  if (call_.post_sampling_probs) {
+    throw ApiError(501, "probabilities are given before sampling only", "post_sampling_probs");
+  }
+}
+
 void Generation::start(const std::vector<PromptTokens>& prompts) {
+  check_supported();
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
     for (int64_t i = 0; i < call_.n; ++i) {
@@ -88,6 +100,7 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
   request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
   request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
   request.stop_tokens = call_.stop_tokens;
+  request.cache_salt = service_.slot_salt(call_.slot, request.cache_salt);
   const auto self = shared_from_this();
   request.on_prefill = [self, index](int64_t done, int64_t) {
     self->post([self = self.get(), index, done, now = Clock::now()] {
@@ -162,6 +175,12 @@ void Generation::on_token(size_t index, int32_t token, const std::string& text,
   }
   piece.text += text;
   if (!piece.empty()) flush(index);
+  if (call_.max_time_ms > 0 &&
+      answer.progress.generate_ms > static_cast<double>(call_.max_time_ms)) {
+    times_[index].over = true;
+    const std::lock_guard lock(mutex_);
+    service_.engine().cancel(requests_[index]);
+  }
 }
 
 void Generation::flush(size_t index) {
@@ -176,12 +195,13 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   if (completion.finish_reason == FinishReason::kError) {
     return fail({500, completion.error});
   }
-  if (completion.finish_reason == FinishReason::kCancelled) {
+  if (completion.finish_reason == FinishReason::kCancelled && !times_[index].over) {
     return fail({503, "the request was cancelled"});
   }
   flush(index);
   Answer& answer = answers_[index];
   answer.completion = completion;
+  if (times_[index].over) answer.completion->finish_reason = FinishReason::kLength;
   answer.stop_string = stop_string(completion);
   Progress& progress = answer.progress;
   progress.cached_tokens = completion.reused_tokens;

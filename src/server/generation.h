@@ -36,6 +36,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void check_supported() const;
   Request make_request(const PromptTokens& prompt, size_t index);
   int64_t room_for(const PromptTokens& prompt) const;
 
@@ -62,6 +63,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Times {
     Clock::time_point prompt;  // its reading began
     Clock::time_point first;   // token
+    bool over = false;         // it took longer than the call allows
   };
   bool is_open_ = false;
   bool ended_ = false;

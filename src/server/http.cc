@@ -34,9 +34,7 @@ struct Listener {
 }  // namespace
 
 void Responder::send(HttpReply reply) const {
-  exchange_->post(exchange_, [reply = std::move(reply)](Session& session) mutable {
-    session.send(std::move(reply));
-  });
+  exchange_->post(exchange_, [reply = std::move(reply)](Session& session) { session.send(reply); });
 }
 
 void Responder::begin(int status, Headers headers, std::string keep_alive) const {

@@ -98,7 +98,7 @@ void Session::close_soon() {
   if (!last_queued_ || out_.empty()) close();
 }
 
-void Session::send(HttpReply reply) {
+void Session::send(const HttpReply& reply) {
   if (streaming_ || last_queued_) return;
   last_queued_ = true;
   std::string text = head(reply.status, reply.headers);
@@ -178,7 +178,7 @@ void Session::on_header(const error_code& error) {
   if (error) return refuse(error);
   take_head();
   std::optional<HttpReply> refusal = shared_.admit(request_, &answer_headers_);
-  if (refusal.has_value()) return refuse(*std::move(refusal));
+  if (refusal.has_value()) return refuse(*refusal);
   if (request_.header("expect") == "100-continue") {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     error_code ignored;
@@ -236,11 +236,11 @@ void Session::refuse(const error_code& error) {
 }
 
 // What follows is not read, so nothing can come after it.
-void Session::refuse(HttpReply reply) {
+void Session::refuse(const HttpReply& reply) {
   refused_ = true;
   keep_alive_ = false;
   open_exchange();
-  send(std::move(reply));
+  send(reply);
 }
 
 std::string Session::head(int status, const Headers& headers) const {

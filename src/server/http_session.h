@@ -71,7 +71,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void close_soon();  // with the answer, if its end has come already
 
   // As of Responder.
-  void send(HttpReply reply);
+  void send(const HttpReply& reply);
   void begin(int status, const Headers& headers, std::string keep_alive);
   void write(std::string chunk);
   void end();
@@ -91,7 +91,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void on_body(const error_code& error);
   void open_exchange();
   void refuse(const error_code& error);
-  void refuse(HttpReply reply);
+  void refuse(const HttpReply& reply);
   std::string head(int status, const Headers& headers) const;
   void queue(std::string text);
   void write_out();

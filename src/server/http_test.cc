@@ -94,7 +94,7 @@ class HttpTest : public testing::Test {
           if (head.path == "/secret") return error_reply(401, "no");
           return std::nullopt;
         },
-        [this](HttpRequest request, const Responder& responder) {
+        [this](const HttpRequest& request, const Responder& responder) {
           if (request.path == "/now") {
             return responder.send({200, {}, request.method + " " + request.body});
           }

@@ -1,5 +1,7 @@
 #include "server/service.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 #include <filesystem>
 
@@ -73,6 +75,19 @@ void Service::drain() {
   std::unique_lock lock(mutex_);
   draining_ = true;
   changed_.wait(lock, [this] { return running_.empty(); });
+}
+
+std::string Service::slot_salt(int64_t slot, const std::string& salt) const {
+  if (slot < 0) return salt;
+  const std::lock_guard lock(mutex_);
+  const auto found = forgotten_.find(slot);
+  return fmt::format("{} slot {} after {}", salt, slot,
+                     found == forgotten_.end() ? 0 : found->second);
+}
+
+void Service::forget_slot(int64_t slot) {
+  const std::lock_guard lock(mutex_);
+  ++forgotten_[slot];
 }
 
 void Service::note_unknown_fields(const nlohmann::json& body) {

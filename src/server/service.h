@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -66,6 +67,11 @@ class Service {
   Metrics& metrics() { return metrics_; }
   std::string metrics_text() const;
 
+  // llama.cpp's slots: a request that names one shares what was read with that slot's alone, and
+  // not with what the slot had before it was forgotten.
+  std::string slot_salt(int64_t slot, const std::string& salt) const;
+  void forget_slot(int64_t slot);
+
   // Answers that are under way.
   void enter(Generation* generation);
   void leave(Generation* generation);
@@ -83,7 +89,8 @@ class Service {
   Metrics metrics_;
   std::atomic<int64_t> steps_{0};
   std::atomic<bool> draining_{false};
-  std::mutex mutex_;  // guards the two below
+  mutable std::mutex mutex_;              // guards the three below
+  std::map<int64_t, int64_t> forgotten_;  // how often a slot was
   std::set<Generation*> running_;
   std::set<std::string> noted_;
   std::condition_variable changed_;

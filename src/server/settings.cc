@@ -1,4 +1,5 @@
-#include <charconv>
+#include <algorithm>
+#include <cmath>
 
 #include "server/format.h"
 
@@ -21,6 +22,19 @@ Json value_of(const Option& option, const Options& options) {
   }
 }
 
+// What never comes has the bias null.
+Json bias_json(const GenerateCall& call) {
+  Json list = Json::array();
+  const auto add = [&](int32_t token, float bias) {
+    list.push_back({{"token", token}, {"bias", std::isinf(bias) ? Json() : Json(bias)}});
+  };
+  for (const LogitBias& bias : call.logit_bias) {
+    if (const auto* token = std::get_if<int32_t>(&bias.token)) add(*token, bias.bias);
+  }
+  if (call.options.ignore_eos && call.end_token >= 0) add(call.end_token, -INFINITY);
+  return list;
+}
+
 }  // namespace
 
 Json settings_json(const GenerateCall& call) {
@@ -34,6 +48,11 @@ Json settings_json(const GenerateCall& call) {
   json["stop"] = call.options.stop;
   json["stream"] = call.stream;
   json["n_probs"] = std::max<int64_t>(0, call.logprobs);
+  // llama.cpp's stages that are not here, off.
+  json["mirostat"] = 0;
+  json["adaptive_target"] = -1.0;
+  json["adaptive_decay"] = 0.9;
+  json["logit_bias"] = bias_json(call);
   json["timings_per_token"] = call.timings_per_token;
   json["post_sampling_probs"] = call.post_sampling_probs;
   return json;

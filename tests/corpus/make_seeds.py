@@ -105,11 +105,40 @@ def tokenizer_json_seeds():
         yield path.stem + "_config", small + b"\0" + b'{"add_bos_token": true, "bos_token": "<s>"}'
 
 
+def call_seeds():
+    """A body behind a byte that names the API: chat, completions, llama.cpp, responses, messages."""
+    part = {"type": "text", "text": "Hi"}
+    common = {"max_tokens": 4, "temperature": 0.5, "stop": ["a"], "seed": -1, "stream": True, "n": 2,
+              "logit_bias": {"1": -100, "x": False}, "tidal": {"method": "tidal", "budget": "10%"},
+              "response_format": {"type": "json_schema", "json_schema": {"schema": {"a": 1}}},
+              "stream_options": {"include_usage": True}}
+    message = {"role": "user", "content": [part, {"type": "input_text", "text": "Hi"},
+               {"type": "tool_result", "tool_use_id": "1", "content": [part]},
+               {"type": "tool_use", "id": "1", "name": "f", "input": {}},
+               {"type": "thinking", "thinking": "hm"},
+               {"type": "image", "source": {"type": "base64", "data": "AA"}}]}
+    tools = [{"type": "function", "name": "f", "parameters": {}, "input_schema": {}}]
+    bodies = [
+        {"messages": [message], "logprobs": True, "top_logprobs": 3},
+        {"prompt": [[1, "a"], {"prompt_string": "b"}], "logprobs": 2, "echo": True, "best_of": 3},
+        {"prompt": [1, "a", 2], "n_predict": -1, "n_probs": 3, "response_fields": ["a/b"],
+         "logit_bias": [[1, 2], ["x", False]], "id_slot": 1},
+        {"input": [message, {"type": "reasoning", "summary": [part]},
+                   {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+                   {"type": "function_call_output", "call_id": "1", "output": "x"}],
+         "instructions": "S", "tools": tools, "text": {"format": {"type": "json_object"}}},
+        {"messages": [message, {"role": "assistant", "content": message["content"]}],
+         "system": [{"type": "text", "text": "x-anthropic-billing-header: a\nS"}], "tools": tools,
+         "tool_choice": {"type": "tool", "name": "f"}, "thinking": {"type": "enabled"}}]
+    for number, body in enumerate(bodies):
+        yield f"api{number}", bytes([number]) + json.dumps({**common, **body}).encode()
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     for name, seeds in (("gguf_fuzz", gguf_seeds), ("safetensors_fuzz", safetensors_seeds),
                         ("config_fuzz", config_seeds), ("chat_template_fuzz", chat_template_seeds),
-                        ("tokenizer_json_fuzz", tokenizer_json_seeds)):
+                        ("tokenizer_json_fuzz", tokenizer_json_seeds), ("call_fuzz", call_seeds)):
         into = folder / name
         into.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds():

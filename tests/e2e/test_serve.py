@@ -147,6 +147,75 @@ class Serve(Case):
         self.assertLess(reply["tidal"]["rows_share"], 1)
         self.assertNotIn("note", reply["tidal"])
 
+    def test_responses(self):
+        reply = self.server.post("/v1/responses", input="Hi", instructions="S", max_output_tokens=4)
+        self.assertEqual(reply["object"], "response")
+        self.assertEqual(reply["status"], "incomplete")
+        events = self.server.events("/v1/responses", input="Hi", instructions="S",
+                                    max_output_tokens=4)
+        self.assertEqual([e["sequence_number"] for e in events], list(range(len(events))))
+        self.assertEqual(events[-1]["response"]["output"][0]["content"],
+                         reply["output"][0]["content"])
+        self.assertEqual(self.server.send("POST", "/v1/responses", {"input": "x",
+                         "previous_response_id": "resp_1"})[0], 400)
+
+    def test_messages(self):
+        ask = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+        reply = self.server.post("/v1/messages", **ask)
+        self.assertEqual(reply["stop_reason"], "max_tokens")
+        events = self.server.events("/v1/messages", **ask)
+        self.assertEqual(events[0]["type"], "message_start")
+        self.assertEqual(events[-1]["type"], "message_stop")
+        text = "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta")
+        self.assertEqual(text, reply["content"][0]["text"])
+        count = self.server.post("/v1/messages/count_tokens", messages=ask["messages"])
+        self.assertEqual(count["input_tokens"], reply["usage"]["input_tokens"]
+                         + reply["usage"]["cache_read_input_tokens"])
+
+    def test_the_second_time_most_is_reused(self):
+        ask = {"prompt": "the same beginning of many words " * 10, "max_tokens": 2}
+        first = self.server.post("/v1/completions", **ask, cache_salt="a")
+        second = self.server.post("/v1/completions", **ask, cache_salt="a")
+        other = self.server.post("/v1/completions", **ask, cache_salt="b")
+        cached = [r["usage"]["prompt_tokens_details"]["cached_tokens"]
+                  for r in (first, second, other)]
+        self.assertEqual((cached[0], cached[2]), (0, 0))
+        self.assertGreater(cached[1], 300)
+        self.assertEqual(first["choices"], second["choices"])
+
+    def test_slots_can_be_forgotten(self):
+        ask = {"prompt": "x" * 100, "n_predict": 1, "id_slot": 1}
+        self.assertEqual(self.server.post("/completion", **ask)["timings"]["cache_n"], 0)
+        self.assertGreater(self.server.post("/completion", **ask)["timings"]["cache_n"], 0)
+        self.server.post("/slots/1?action=erase")
+        self.assertEqual(self.server.post("/completion", **ask)["timings"]["cache_n"], 0)
+        for path, status in (("/slots/99?action=erase", 400), ("/slots/x?action=erase", 400),
+                             ("/slots/1", 400), ("/slots/1?action=save", 501),
+                             ("/slots/1/2?action=erase", 404)):
+            self.assertEqual(self.server.send("POST", path, {})[0], status, path)
+        slots = self.server.send("GET", "/slots")[1]
+        self.assertEqual([slot["is_processing"] for slot in slots], [False] * 8)
+
+    def test_progress_begins_before_the_prompt_is_read(self):
+        events = self.server.events("/completion", prompt="y" * 700, n_predict=2,
+                                    return_progress=True, cache_prompt=False)
+        progress = [e["prompt_progress"] for e in events if "prompt_progress" in e]
+        self.assertEqual(progress[0]["processed"], 0)
+        self.assertEqual(progress[-1]["processed"], progress[-1]["total"])
+
+    def test_the_document_names_every_endpoint(self):
+        document = self.server.send("GET", "/openapi.json")[1]
+        for path, methods in document["paths"].items():
+            for method in methods:
+                status = self.server.send(method.upper(), path.replace("{id}", "0"), {})[0]
+                self.assertNotIn(status, (404, 405, 500), path)
+
+    def test_formats_need_a_grammar(self):
+        for shape in ({"response_format": {"type": "sound"}}, {"json_schema": 123},
+                      {"response_format": {"type": "json_object", "schema": 123}}):
+            self.assertEqual(self.server.send("POST", "/v1/completions",
+                                              {"prompt": "x", **shape})[0], 400, shape)
+
     def test_tokens_there_and_back(self):
         for request, answer in (("content", "content"), ("prompt", "prompt")):
             tokens = self.server.post("/tokenize", **{request: "Grüße, you"})["tokens"]
@@ -222,6 +291,35 @@ class Start(Case):
             props = server.send("GET", "/props")[1]
             self.assertEqual(props["default_generation_settings"]["n_ctx"], 256)
             self.assertEqual(props["total_slots"], 2)
+
+    def test_metrics(self):
+        with Server() as server:
+            self.assertEqual(server.send("GET", "/metrics")[0], 501)
+        with Server("--metrics", "--metrics-names", "tidal,vllm") as server:
+            server.post("/v1/completions", prompt="one", max_tokens=5)
+            text = server.send("GET", "/metrics")[1]
+            self.assertIn("\ntidal:generated_tokens_total 5\n", text)
+            self.assertIn("\nvllm:generation_tokens_total{model_name=", text)
+            self.assertIn('tidal:time_to_first_token_seconds_bucket{le="', text)
+            self.assertNotIn("llamacpp:", text)
+
+    def test_a_full_queue_is_429(self):
+        with Server("-np", 1, "--max-queue", 1, "-c", 2048) as server:
+            body = {"prompt": "x", "max_tokens": 1800, "ignore_eos": True}
+            results = []
+            threads = [threading.Thread(
+                target=lambda: results.append(server.send("POST", "/v1/completions", body)))
+                for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(TIMEOUT)
+            statuses = sorted(status for status, _, _ in results)
+            self.assertEqual(statuses[0], 200)
+            self.assertEqual(statuses[-1], 429)
+            refused = next(r for r in results if r[0] == 429)
+            self.assertEqual(refused[1]["error"]["type"], "rate_limit_error")
+            self.assertTrue(refused[2].getheader("Retry-After"))
 
     def test_sigterm_lets_answers_end(self):
         with Server("-c", 2048) as server:

@@ -1,0 +1,10 @@
+// The OpenAPI document of the endpoints, made from their table and those of the fields.
+#pragma once
+
+#include "server/errors.h"
+
+namespace tidal::server {
+
+Json openapi_document();
+
+}  // namespace tidal::server
