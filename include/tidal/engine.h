@@ -56,10 +56,21 @@ struct RowsReport {
   }
 };
 
+// Natural logarithms of what the softmax of the model's own logits gives, before any sampling.
+struct TokenLogprob {
+  int32_t token = -1;
+  float logprob = 0;
+};
+struct TokenLogprobs {
+  TokenLogprob drawn;             // of the token that is there
+  std::vector<TokenLogprob> top;  // of the most likely ones, the likeliest first
+};
+
 struct Completion {
   RequestId id = 0;
   std::vector<int32_t> tokens;  // generated, the end-of-generation token excluded
   std::string text;
+  std::vector<TokenLogprobs> logprobs;  // of tokens, one each, where the request asks for them
   FinishReason finish_reason = FinishReason::kLength;
   std::string error;        // with kError: what and why
   int32_t stop_token = -1;  // the one of Request::stop_tokens that ended it
@@ -79,12 +90,14 @@ struct Completion {
 struct TokenEvent {
   int32_t token = -1;  // -1: text that was held back, at the end
   std::string_view text;
+  const TokenLogprobs* logprobs = nullptr;  // where the request asks for them; during the call
 };
 
 struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
   bool ignore_eos = false;
+  int32_t logprobs = -1;  // of each token and of this many of the most likely ones; -1: none
   // Rows of a prompt that full attention wrote are kept while there is room, and requests with the
   // same salt whose prompts begin alike read them no second time: whole pages of 16, bit for bit.
   bool cache_prompt = true;  // false: neither reuses rows nor leaves any

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace tidal {
 
@@ -17,12 +19,32 @@ struct MethodOptions {
   std::string default_plan_file;  // the plan file beside the model, or empty
 };
 
+inline std::vector<std::string> default_dry_sequence_breakers() { return {"\n", ":", "\"", "*"}; }
+
+// As llama.cpp has them, and in its order: bias, penalties, DRY, top_n_sigma, top_k, typical_p,
+// top_p, min_p, XTC, temperature.
 struct SamplingOptions {
   float temperature = 0.8f;  // 0: always the most likely token
   int32_t top_k = 40;        // 0: off
   float top_p = 0.95f;       // 1: off
   float min_p = 0.05f;       // 0: off
   uint64_t seed = 0;         // equal seeds, equal tokens
+
+  std::vector<std::pair<int32_t, float>> logit_bias{};  // added to a token's logit; -inf: never
+  float repeat_penalty = 1;  // divides the logits of tokens that were there; 1: off
+  int32_t repeat_last_n =
+      64;  // among this many last tokens, the prompt's included; 0: off, -1: all
+  float presence_penalty = 0;   // taken from the logits of these
+  float frequency_penalty = 0;  // and this for each time
+  float dry_multiplier = 0;     // of what continues a repetition; 0: off
+  float dry_base = 1.75f;       // to the power of the repetition's length beyond the allowed one
+  int32_t dry_allowed_length = 2;
+  int32_t dry_penalty_last_n = -1;  // looks at this many last tokens; 0: off, -1: all
+  std::vector<std::string> dry_sequence_breakers = default_dry_sequence_breakers();
+  float top_n_sigma = -1;  // within so many standard deviations of the best logit; 0 or less: off
+  float typical_p = 1;     // the least surprising ones up to this probability; 1: off
+  float xtc_probability = 0;   // how often all of the most likely but the last are left out; 0: off
+  float xtc_threshold = 0.1f;  // what counts as likely for that; above 0.5: off
 };
 
 struct RopeOptions {                   // what is not set stays the model's

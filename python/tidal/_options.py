@@ -17,11 +17,25 @@ class RequestOptions(TypedDict, total=False):
     top_k: int  # a whole number from 0 to 2147483647
     top_p: float  # above 0 and at most 1
     min_p: float  # from 0 to 1
+    typical_p: float  # above 0 and at most 1
+    top_n_sigma: float  # a number
+    xtc_probability: float  # from 0 to 1
+    xtc_threshold: float  # from 0 to 1
     seed: int  # a whole number from 0 to 9223372036854775807
     stop: str | Sequence[str]  # any text
     ignore_eos: bool  # true or false
     cache_prompt: bool  # true or false
     cache_salt: str  # any text
+    repeat_penalty: float  # a number above 0
+    repeat_last_n: int  # a whole number from 1 to 2147483647, 0 for none, or -1 for all tokens
+    presence_penalty: float  # a number
+    frequency_penalty: float  # a number
+    dry_multiplier: float  # 0 or more
+    dry_base: float  # 1 or more
+    dry_allowed_length: int  # a whole number from 0 to 2147483647
+    dry_penalty_last_n: int  # a whole number from 1 to 2147483647, 0 for none, or -1 for all tokens
+    dry_sequence_breakers: str | Sequence[str]  # a text of 1 to 40 bytes
+    logit_bias: str | Sequence[str]  # a token, a sign and a number
 
 
 class EngineOptions(RequestOptions, total=False):

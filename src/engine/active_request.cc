@@ -28,7 +28,9 @@ ActiveRequest::ActiveRequest(Request asked, std::shared_ptr<const AttentionMetho
 
 void ActiveRequest::emit(int32_t token, const std::string& text) {
   completion.text += text;
-  call(request.on_token, TokenEvent{token, text});
+  const auto& all = completion.logprobs;
+  const TokenLogprobs* logprobs = token < 0 || all.empty() ? nullptr : &all.back();
+  call(request.on_token, TokenEvent{token, text, logprobs});
 }
 
 void ActiveRequest::finish(FinishReason reason) {

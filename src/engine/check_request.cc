@@ -13,6 +13,10 @@ void check_request(const Request& request, int64_t context_size, int32_t vocab_s
     fail_option("max_tokens", ErrorCode::kInvalidArgument,
                 "`max_tokens` is {}, give a count, or -1 for as many as fit", request.max_tokens);
   }
+  if (request.logprobs < -1) {
+    fail_option("logprobs", ErrorCode::kInvalidArgument, "`logprobs` is {}, give a count or -1",
+                request.logprobs);
+  }
   const int64_t generated = std::max<int64_t>(1, request.max_tokens);
   if (n_prompt + generated > context_size) {
     fail_option(

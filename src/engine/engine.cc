@@ -10,6 +10,7 @@
 #include "engine/engine_model.h"
 #include "engine/inbox.h"
 #include "engine/request_loop.h"
+#include "engine/sampling.h"
 #include "runtime/model_options.h"
 #include "runtime/model_text.h"
 #include "runtime/runtime.h"
@@ -68,7 +69,7 @@ class Engine::Impl {
     runtime_.require_memory(certain_tokens(request));
     std::shared_ptr<const AttentionMethod> method = runtime_.method(request.attention);
     const int64_t most = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
-    Sampler sampler(request.sampling, model_->config().vocab_size);
+    Sampler sampler = make_sampler(request, tokenizer_, model_->config().vocab_size, most);
     return inbox_.push(std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
                                                        std::move(sampler),
                                                        StreamDecoder(tokenizer_)));

@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 #include "base/quote.h"
+#include "engine/sampling.h"
+#include "runtime/logprobs.h"
 #include "runtime/not_numbers.h"
 
 namespace tidal {
@@ -242,7 +244,7 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
         request, not_numbers_message(runtime_.model().path(),
                                      fmt::format("after {} tokens", request.sequence->length())));
   }
-  const int32_t token = request.sampler.sample(logits);
+  const int32_t token = draw(request, logits);
   if (std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end()) {
     request.completion.stop_token = token;
     return finish(request, FinishReason::kStop);
@@ -252,6 +254,10 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
   }
   request.sequence->enqueue(token);
   request.completion.tokens.push_back(token);
+  if (request.request.logprobs >= 0) {
+    request.completion.logprobs.push_back(
+        log_probabilities(logits, token, request.request.logprobs));
+  }
   ++stats_.generated_tokens;
   request.emit(token, request.stop.push(request.decoder.push(token)));
   if (request.stop.matched()) return finish(request, FinishReason::kStop);

@@ -4,16 +4,10 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "runtime/logprobs.h"
 #include "runtime/not_numbers.h"
 
 namespace tidal {
-
-double log_probability(std::span<const float> logits, int32_t id) {
-  const double best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
-  return static_cast<double>(logits[static_cast<size_t>(id)]) - best - std::log(sum);
-}
 
 PerplexityResult summarize(std::span<const TokenScore> scores) {
   PerplexityResult result;

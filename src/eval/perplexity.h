@@ -25,9 +25,6 @@ struct PerplexityResult {
   double standard_error = 0;  // of the perplexity: perplexity * stddev(nll) / sqrt(tokens)
 };
 
-// log softmax(logits)[id], in double.
-double log_probability(std::span<const float> logits, int32_t id);
-
 // Mean and standard error of the scores.
 PerplexityResult summarize(std::span<const TokenScore> scores);
 

@@ -10,14 +10,6 @@
 namespace tidal::test {
 namespace {
 
-TEST(Perplexity, LogProbabilityIsLogSoftmax) {
-  const std::vector<float> logits = {0, std::log(3.0f), 1000};
-  EXPECT_NEAR(log_probability(logits, 2), 0, 1e-12);
-  EXPECT_NEAR(log_probability(logits, 1), std::log(3.0) - 1000, 1e-4);
-  const std::vector<float> small = {0, std::log(3.0f)};
-  EXPECT_NEAR(log_probability(small, 0), std::log(0.25), 1e-6);
-}
-
 TEST(Perplexity, SummaryOfKnownScores) {
   const std::vector<TokenScore> scores = {{1, 5, -1.0}, {2, 6, -2.0}, {3, 7, -6.0}};
   const PerplexityResult result = summarize(scores);

@@ -4,182 +4,21 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
-#include <optional>
 #include <utility>
 
 #include "attention/layer_plan.h"
 #include "attention/registry.h"
 #include "base/fail.h"
 #include "ops/factory/backend_factory.h"
+#include "runtime/option_row.h"
 
 namespace tidal {
 namespace {
 
+using namespace option_rows;
+
 constexpr auto kModel = OptionGroup::kModel;
 constexpr auto kAttention = OptionGroup::kAttention;
-constexpr auto kGeneration = OptionGroup::kGeneration;
-
-template <typename T>
-struct Plain {
-  using Type = T;
-};
-template <typename T>
-struct Plain<std::optional<T>> {
-  using Type = T;
-};
-
-template <typename T>
-std::optional<T> parse(std::string_view text) {
-  T value{};
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-// What all rows say. default_text: what is taken where the member's own default is no value.
-struct Row {
-  const char* name;
-  const char* flags;
-  OptionGroup group;
-  const char* help;
-  const char* default_text = "";
-};
-
-Option option(const Row& row, OptionType type, std::string range) {
-  Option result;
-  result.name = row.name;
-  result.flags = row.flags;
-  result.group = row.group;
-  result.type = type;
-  result.range = std::move(range);
-  result.help = row.help;
-  result.default_text = row.default_text;
-  return result;
-}
-
-// `field` gives the member of Options that holds the value.
-template <typename Field>
-using FieldType = typename Plain<std::remove_cvref_t<std::invoke_result_t<Field, Options&>>>::Type;
-
-template <typename Field>
-void give_value(Option& option, Field field) {
-  option.value = [field, own_default = option.default_text.empty()](const Options& options) {
-    Options copy = options;
-    const auto& value = field(copy);
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, FieldType<Field>>) {
-      Options defaults;
-      if (own_default || value != field(defaults)) return fmt::format("{}", value);
-    } else if (value.has_value()) {
-      return fmt::format("{}", *value);
-    }
-    return std::string();
-  };
-  if (option.default_text.empty()) option.default_text = option.value(Options{});
-}
-
-// T: what the text is parsed as.
-template <typename T, typename Field>
-Option number_option(Option result, Field field, std::function<bool(T)> good) {
-  give_value(result, field);
-  result.complaint = [good, range = result.range](std::string_view text) {
-    const std::optional<T> value = parse<T>(text);
-    return value.has_value() && good(*value) ? std::string()
-                                             : fmt::format("'{}' is not {}", text, range);
-  };
-  result.assign = [field](Options& options, std::string_view text) {
-    field(options) = static_cast<FieldType<Field>>(*parse<T>(text));
-  };
-  return result;
-}
-
-template <typename Field>
-Option integer(const Row& row, FieldType<Field> least, FieldType<Field> most, Field field) {
-  using T = FieldType<Field>;
-  std::string range = fmt::format("a whole number from {} to {}", least, most);
-  return number_option<T>(option(row, OptionType::kInteger, std::move(range)), field,
-                          [least, most](T value) { return value >= least && value <= most; });
-}
-
-template <typename Field>
-Option integer_where(const Row& row, const char* range, bool (*good)(FieldType<Field>),
-                     Field field) {
-  return number_option<FieldType<Field>>(option(row, OptionType::kInteger, range), field, good);
-}
-
-// Numbers that are good, also once they are rounded to a float.
-template <typename Field>
-Option number(const Row& row, const char* range, bool (*good)(double), Field field) {
-  return number_option<double>(
-      option(row, OptionType::kNumber, range), field, [good](double value) {
-        const bool fits = std::abs(value) <= double{std::numeric_limits<float>::max()};
-        return fits && good(value) && good(double{static_cast<float>(value)});
-      });
-}
-
-template <typename Field>
-Option text(
-    const Row& row, const char* range, Field field,
-    bool (*good)(std::string_view) = [](std::string_view) { return true; }) {
-  Option result = option(row, OptionType::kText, range);
-  give_value(result, field);
-  result.complaint = [good, range](std::string_view value) {
-    return good(value) ? std::string() : fmt::format("'{}' is not {}", value, range);
-  };
-  result.assign = [field](Options& options, std::string_view value) {
-    field(options) = std::string(value);
-  };
-  return result;
-}
-
-// "k_cache_type" in a sentence.
-std::string spoken(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
-template <typename Field>
-Option choice(const Row& row, std::vector<std::string> values, Field field) {
-  Option result = option(row, OptionType::kChoice, fmt::format("{}", fmt::join(values, ", ")));
-  give_value(result, field);
-  result.complaint = [values, name = spoken(result.name),
-                      range = result.range](std::string_view value) {
-    return std::find(values.begin(), values.end(), value) != values.end()
-               ? std::string()
-               : fmt::format("unknown {} '{}'; available: {}", name, value, range);
-  };
-  result.assign = [field](Options& options, std::string_view value) {
-    field(options) = std::string(value);
-  };
-  return result;
-}
-
-template <typename Field>
-Option texts(const Row& row, Field field) {
-  Option result = option(row, OptionType::kTexts, "any text");
-  result.value = [](const Options&) { return std::string(); };
-  result.complaint = [](std::string_view) { return std::string(); };
-  result.assign = [field](Options& options, std::string_view value) {
-    field(options).emplace_back(value);
-  };
-  return result;
-}
-
-template <typename Field>
-Option toggle(const Row& row, Field field) {
-  Option result = option(row, OptionType::kSwitch, "true or false");
-  give_value(result, field);
-  result.complaint = [](std::string_view value) {
-    return value == "true" || value == "false" ? std::string()
-                                               : fmt::format("'{}' is not true or false", value);
-  };
-  result.assign = [field](Options& options, std::string_view value) {
-    field(options) = value == "true";
-  };
-  return result;
-}
 
 bool is_budget(std::string_view text) {
   try {
@@ -189,17 +28,6 @@ bool is_budget(std::string_view text) {
     return false;
   }
 }
-
-// A member of Options, named for a row: parentheses around it would not compile.
-// NOLINTBEGIN(bugprone-macro-parentheses)
-#define TIDAL_MEMBER(path) \
-  [](Options & o) -> auto& { return o.path; }
-// NOLINTEND(bugprone-macro-parentheses)
-
-// More tokens than any cache holds, and small enough to be added and multiplied.
-constexpr auto kMost = std::numeric_limits<int32_t>::max();
-constexpr uint64_t kMostSeed = std::numeric_limits<int64_t>::max();
-
 std::vector<Option> model_rows() {
   const std::vector<std::string> cache_types{"f16", "bf16", "f32", "q8_0"};
   const auto above_0 = [](double value) { return value > 0; };
@@ -259,43 +87,6 @@ std::vector<Option> attention_rows() {
   };
 }
 
-std::vector<Option> generation_rows() {
-  return {
-      integer_where(
-          {"max_tokens", "-n,--predict", kGeneration,
-           "Tokens to generate at most, -1: until the cache is full"},
-          "a whole number from 1 to 2147483647, or -1 for as many as fit",
-          [](int64_t n) { return n == -1 || (n >= 1 && n <= kMost); }, TIDAL_MEMBER(max_tokens)),
-      number(
-          {"temperature", "--temp", kGeneration, "0: always the most likely token"}, "0 or more",
-          [](double value) { return value >= 0; }, TIDAL_MEMBER(sampling.temperature)),
-      integer({"top_k", "--top-k", kGeneration, "Keep this many of the most likely tokens, 0: all"},
-              0, kMost, TIDAL_MEMBER(sampling.top_k)),
-      number(
-          {"top_p", "--top-p", kGeneration, "Keep the most likely tokens up to this probability"},
-          "above 0 and at most 1", [](double p) { return p > 0 && p <= 1; },
-          TIDAL_MEMBER(sampling.top_p)),
-      number(
-          {"min_p", "--min-p", kGeneration, "Drop tokens below this share of the best one"},
-          "from 0 to 1", [](double p) { return p >= 0 && p <= 1; }, TIDAL_MEMBER(sampling.min_p)),
-      integer({"seed", "-s,--seed", kGeneration, "Equal seeds give equal tokens"}, 0, kMostSeed,
-              TIDAL_MEMBER(sampling.seed)),
-      texts({"stop", "--stop", kGeneration, "End the text before this string; may be repeated",
-             "none"},
-            TIDAL_MEMBER(stop)),
-      toggle({"ignore_eos", "--ignore-eos", kGeneration, "Do not stop at the end-of-text token"},
-             TIDAL_MEMBER(ignore_eos)),
-      toggle({"cache_prompt", "", kGeneration,
-              "Reuse the cached rows of earlier prompts that began alike, and keep this one's"},
-             TIDAL_MEMBER(cache_prompt)),
-      text({"cache_salt", "", kGeneration, "Share cached rows only with requests of the same salt",
-            "empty"},
-           "any text", TIDAL_MEMBER(cache_salt)),
-  };
-}
-
-#undef TIDAL_MEMBER
-
 }  // namespace
 
 std::string_view option_group_name(OptionGroup group) {
@@ -318,6 +109,9 @@ Request make_request(const Options& options) {
   request.cache_salt = options.cache_salt;
   request.stop = options.stop;
   request.sampling = options.sampling;
+  if (options.dry_sequence_breakers.has_value()) {
+    request.sampling.dry_sequence_breakers = *options.dry_sequence_breakers;
+  }
   request.attention = options.method;
   return request;
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,8 @@ struct Options {
   int64_t max_tokens = Request{}.max_tokens;
   bool ignore_eos = false;
   std::vector<std::string> stop;
+  // Instead of the default ones, from the first on; "none": no breakers.
+  std::optional<std::vector<std::string>> dry_sequence_breakers;
   bool cache_prompt = Request{}.cache_prompt;
   std::string cache_salt;
 };

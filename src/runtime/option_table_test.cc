@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 
 #include "tidal/error.h"
@@ -45,6 +46,33 @@ TEST(OptionTable, PutsValuesWhereTheyBelong) {
   EXPECT_EQ(request.sampling.seed, uint64_t{INT64_MAX});
   EXPECT_TRUE(request.ignore_eos);
   EXPECT_THAT(request.stop, testing::ElementsAre("a", "b"));
+}
+
+TEST(OptionTable, ReadsSamplingAsLlamaServerSpellsIt) {
+  Options options;
+  EXPECT_EQ(make_request(options).sampling.dry_sequence_breakers, default_dry_sequence_breakers());
+  set_option(options, "repeat_last_n", "-1");
+  set_option(options, "presence_penalty", "-0.5");
+  set_option(options, "logit_bias", "15043+1.5");
+  set_option(options, "logit_bias", "7-2e1");
+  set_option(options, "logit_bias", "9-inf");
+  set_option(options, "dry_sequence_breakers", "\n");
+  set_option(options, "dry_sequence_breakers", "none");
+  set_option(options, "dry_sequence_breakers", "###");
+  const SamplingOptions sampling = make_request(options).sampling;
+  EXPECT_EQ(sampling.repeat_last_n, -1);
+  EXPECT_EQ(sampling.presence_penalty, -0.5F);
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  EXPECT_THAT(
+      sampling.logit_bias,
+      testing::ElementsAre(std::pair(15043, 1.5F), std::pair(7, -20.0F), std::pair(9, kNever)));
+  EXPECT_THAT(sampling.dry_sequence_breakers, testing::ElementsAre("\n", "###"));
+  for (const char* value : {"", "5", "5+", "+1", "-1+1", "5+inf", "5+nan", "5+1x", "x+1", "5--1"}) {
+    EXPECT_THAT(refusal("logit_bias", value), HasSubstr("a token, a sign and a number")) << value;
+  }
+  EXPECT_THAT(refusal("dry_sequence_breakers", ""), HasSubstr("1 to 40 bytes"));
+  EXPECT_THAT(refusal("repeat_last_n", "-2"), HasSubstr("-1 for all tokens"));
+  EXPECT_THAT(refusal("dry_base", "0.5"), HasSubstr("1 or more"));
 }
 
 TEST(OptionTable, RefusesWhatARowDoesNotTake) {

@@ -4,60 +4,152 @@
 #include <cmath>
 #include <limits>
 
-#include "base/fail.h"
+#include "base/check.h"
+#include "runtime/sampling/check_sampling.h"
 
 namespace tidal {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+Dry make_dry(const SamplingOptions& options, int32_t vocab_size, const SamplerContext& context) {
+  std::vector<DryBreaker> breakers;
+  if (context.tokenizer != nullptr) {
+    breakers = find_dry_breakers(*context.tokenizer, options.dry_sequence_breakers);
+  }
+  return {options, vocab_size, context.max_length, std::move(breakers)};
+}
+
+bool is_in(std::span<const uint32_t> mask, size_t token) {
+  return (mask[token / 32] >> (token % 32) & 1) != 0;
+}
+
+}  // namespace
 
 int32_t most_likely(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size)
+Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size, const SamplerContext& context)
     : options_(options), random_(options.seed) {
-  const auto check = [](bool ok, const char* option, double value, const char* range) {
-    if (!ok)
-      fail_option(option, ErrorCode::kInvalidArgument, "`{}` is {}, give {}", option, value, range);
-  };
-  check(options.temperature >= 0 && std::isfinite(options.temperature), "temperature",
-        options.temperature, "0 (always the most likely token) or more");
-  check(options.top_k >= 0, "top_k", options.top_k, "a count, or 0 for no limit");
-  check(options.top_p > 0 && options.top_p <= 1, "top_p", options.top_p,
-        "a share above 0 and up to 1");
-  check(options.min_p >= 0 && options.min_p <= 1, "min_p", options.min_p, "a share from 0 to 1");
-  candidates_.resize(static_cast<size_t>(vocab_size));
-  weights_.resize(static_cast<size_t>(vocab_size));
+  check_sampling(options, vocab_size);
+  const auto n_vocab = static_cast<size_t>(vocab_size);
+  if (Penalties::is_on(options)) penalties_.emplace(options, vocab_size);
+  if (Dry::is_on(options)) dry_.emplace(make_dry(options, vocab_size, context));
+  if (penalties_ || dry_) history_.reserve(static_cast<size_t>(context.max_length));
+  if (penalties_ || dry_ || !options.logit_bias.empty() || context.masked) {
+    adjusted_.resize(n_vocab);
+  }
+  candidates_.resize(n_vocab);
+  weights_.resize(n_vocab);
 }
 
-// One pass that keeps up to 2 * count candidates and, when these are full, drops the worse half:
-// after a few hundred logits hardly any passes the worst one kept.
-void Sampler::sort_best(std::span<const float> logits, size_t count) {
-  const auto better = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-  };
-  const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
-  const size_t room = std::min(2 * count, logits.size());
+void Sampler::accept(std::span<const int32_t> tokens) {
+  if (!penalties_ && !dry_) return;
+  for (const int32_t token : tokens) {
+    history_.push_back(token);
+    if (penalties_) penalties_->accept(history_);
+  }
+}
+
+std::span<const float> Sampler::adjust(std::span<const float> logits,
+                                       std::span<const uint32_t> mask) {
+  if (adjusted_.empty()) {
+    TIDAL_CHECK(mask.empty(), "a sampler that was not made for a mask");
+    return logits;
+  }
+  std::copy(logits.begin(), logits.end(), adjusted_.begin());
+  if (!mask.empty()) {
+    for (size_t i = 0; i < adjusted_.size(); ++i) {
+      if (!is_in(mask, i)) adjusted_[i] = kNever;
+    }
+  }
+  for (const auto& [token, bias] : options_.logit_bias) {
+    adjusted_[static_cast<size_t>(token)] += bias;
+  }
+  if (penalties_) penalties_->apply(adjusted_);
+  if (dry_) dry_->apply(history_, adjusted_);
+  return adjusted_;
+}
+
+bool Sampler::takes_most_likely() const {
+  return options_.temperature == 0 && options_.typical_p == 1 && options_.xtc_probability == 0;
+}
+
+// top_n_sigma's: that many standard deviations below the best. Otherwise what is not ruled out.
+float Sampler::least_logit(std::span<const float> row) const {
+  if (options_.top_n_sigma <= 0) {
+    return adjusted_.empty() ? kNever : std::numeric_limits<float>::lowest();
+  }
+  double best = kNever, sum = 0, squares = 0, n = 0;
+  for (const float logit : row) {
+    if (logit == kNever) continue;
+    best = std::max<double>(best, logit);
+    sum += logit;
+    ++n;
+  }
+  const double mean = sum / n;
+  for (const float logit : row) {
+    if (logit != kNever) squares += (logit - mean) * (logit - mean);
+  }
+  const double least = best - static_cast<double>(options_.top_n_sigma) * std::sqrt(squares / n);
+  return std::max(static_cast<float>(least), std::numeric_limits<float>::lowest());
+}
+
+// The best `count` of those that reach `least`, sorted. One pass that keeps up to 2 * count
+// candidates and, when these are full, drops the worse half: after a few hundred logits hardly any
+// passes the worst one kept.
+size_t Sampler::keep_best(std::span<const float> row, size_t count, float least) {
+  const auto at = [&](size_t i) { return candidates_.begin() + static_cast<std::ptrdiff_t>(i); };
+  const size_t room = std::min(2 * count, row.size());
   size_t kept = 0;
-  float worst = -std::numeric_limits<float>::infinity();  // an equal one that comes later is worse
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (kept >= count && !(logits[i] > worst)) continue;
-    candidates_[kept++] = {logits[i], static_cast<int32_t>(i)};
+  float worst = kNever;  // an equal one that comes later is worse
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (kept >= count && !(row[i] > worst)) continue;
+    if (row[i] < least) continue;
+    candidates_[kept++] = {row[i], static_cast<int32_t>(i)};
     if (kept < room || room == count) continue;
-    std::nth_element(candidates_.begin(), middle - 1,
-                     candidates_.begin() + static_cast<std::ptrdiff_t>(kept), better);
+    std::nth_element(at(0), at(count - 1), at(kept), likelier);
     kept = count;
     worst = candidates_[count - 1].logit;
   }
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
-  if (kept > count) std::nth_element(candidates_.begin(), middle, end, better);
-  std::sort(candidates_.begin(), middle, better);
+  if (kept > count) {
+    std::nth_element(at(0), at(count), at(kept), likelier);
+    kept = count;
+  }
+  std::sort(at(0), at(kept), likelier);
+  return kept;
 }
 
-int32_t Sampler::sample(std::span<const float> logits) {
-  if (options_.temperature == 0) return most_likely(logits);
-  size_t count = logits.size();
-  if (options_.top_k > 0) count = std::min(count, static_cast<size_t>(options_.top_k));
-  sort_best(logits, count);
+// typical_p: those whose surprise is nearest to the mean surprise, until their probability is above
+// typical_p.
+size_t Sampler::keep_typical(size_t count) {
+  const double best = candidates_[0].logit;
+  double sum = 0, mean = 0;
+  for (size_t i = 0; i < count; ++i) sum += std::exp(candidates_[i].logit - best);
+  const double log_sum = std::log(sum);
+  const auto surprise = [&](const Candidate& candidate) {
+    return log_sum - (candidate.logit - best);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    const double bits = surprise(candidates_[i]);
+    if (std::isfinite(bits)) mean += std::exp(-bits) * bits;
+  }
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::sort(candidates_.begin(), end, [&](const Candidate& a, const Candidate& b) {
+    const double a_off = std::abs(surprise(a) - mean), b_off = std::abs(surprise(b) - mean);
+    return a_off != b_off ? a_off < b_off : likelier(a, b);
+  });
+  size_t kept = 0;
+  for (double reached = 0; kept < count && reached <= static_cast<double>(options_.typical_p);) {
+    reached += std::exp(-surprise(candidates_[kept++]));
+  }
+  std::sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), likelier);
+  return kept;
+}
 
+// top_p and min_p: both end a list that is sorted.
+size_t Sampler::keep_likely(size_t count) {
   const double best = candidates_[0].logit;
   double sum = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -70,20 +162,68 @@ int32_t Sampler::sample(std::span<const float> logits) {
     reached += weights_[kept++];
     if (reached >= static_cast<double>(options_.top_p) * sum) break;
   }
+  return kept;
+}
 
+// XTC: how many of the most likely are left out, so that one that reaches the threshold remains.
+size_t Sampler::skip_top(size_t count) {
+  if (options_.xtc_probability == 0 || options_.xtc_threshold > 0.5F || count < 2) return 0;
+  if (draw_uniform() > static_cast<double>(options_.xtc_probability)) return 0;
+  const double best = candidates_[0].logit;
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    weights_[i] = std::exp(static_cast<double>(candidates_[i].logit) - best);
+    sum += weights_[i];
+  }
+  size_t above = 0;
+  while (above < count && weights_[above] / sum >= static_cast<double>(options_.xtc_threshold)) {
+    ++above;
+  }
+  return above > 0 ? above - 1 : 0;
+}
+
+// Not std::uniform_real_distribution: its bits differ between standard libraries.
+double Sampler::draw_uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
+
+int32_t Sampler::draw() {
+  if (options_.temperature == 0) return candidates_[first_].id;
+  const double best = candidates_[first_].logit;
   double total = 0;
-  for (size_t i = 0; i < kept; ++i) {
+  for (size_t i = first_; i < last_; ++i) {
     weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - best) /
                            static_cast<double>(options_.temperature));
     total += weights_[i];
   }
-  // Not std::uniform_real_distribution: its bits differ between standard libraries.
-  double draw = static_cast<double>(random_() >> 11) * 0x1p-53 * total;
-  for (size_t i = 0; i + 1 < kept; ++i) {
-    draw -= weights_[i];
-    if (draw < 0) return candidates_[i].id;
+  double left = draw_uniform() * total;
+  for (size_t i = first_; i + 1 < last_; ++i) {
+    left -= weights_[i];
+    if (left < 0) return candidates_[i].id;
   }
-  return candidates_[kept - 1].id;
+  return candidates_[last_ - 1].id;
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> mask) {
+  const std::span<const float> row = adjust(logits, mask);
+  first_ = last_ = 0;
+  if (takes_most_likely()) {
+    const int32_t token = most_likely(row);
+    if (!adjusted_.empty() && row[static_cast<size_t>(token)] == kNever) return -1;
+    candidates_[0] = {row[static_cast<size_t>(token)], token};
+    last_ = 1;
+    return token;
+  }
+  size_t count = row.size();
+  if (options_.top_k > 0) count = std::min(count, static_cast<size_t>(options_.top_k));
+  count = keep_best(row, count, least_logit(row));
+  if (count == 0) return -1;
+  if (options_.typical_p < 1) count = keep_typical(count);
+  last_ = keep_likely(count);
+  first_ = skip_top(last_);
+  return draw();
+}
+
+std::span<const Candidate> Sampler::candidates() const {
+  return std::span(candidates_).subspan(first_, last_ - first_);
 }
 
 }  // namespace tidal

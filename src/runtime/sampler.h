@@ -1,38 +1,75 @@
 // Sampler: the next token from one row of logits.
 //
-// Keeps the top_k most likely, then the fewest whose probability reaches top_p, then those with at
-// least min_p of the best one's probability, and draws from these at the temperature. Equal seeds
-// and logits give equal tokens; of equal logits the smaller id comes first. Temperature 0 takes the
-// most likely token. Allocates at construction only.
+// A chain of stages in llama.cpp's order and with its definitions:
+//   1. a mask of the tokens that may come, logit bias, penalties on what is repeated, DRY
+//   2. top_n_sigma, top_k, typical_p, top_p, min_p: which are left; each takes probabilities among
+//      those that the stage before it left, at temperature 1
+//   3. XTC: at times without the most likely ones
+//   4. a draw at the temperature; 0 takes the most likely one that is left
+// A stage that is off costs nothing. Equal seeds, options, tokens accepted and logits give equal
+// tokens; of equal logits the smaller id comes first. A copy goes on from where the original is.
+// Allocates at construction only.
+//
+// Where this is not llama.cpp: probabilities are sums of doubles, of equal scores of typical_p the
+// likelier token comes first, and one random stream serves XTC and the draw.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
 
+#include "runtime/sampling/candidate.h"
+#include "runtime/sampling/dry.h"
+#include "runtime/sampling/penalties.h"
+#include "text/tokenizer.h"
 #include "tidal/options.h"
 
 namespace tidal {
 
+struct SamplerContext {
+  int64_t max_length = 0;                // tokens it is told of at most, to allocate none later
+  const Tokenizer* tokenizer = nullptr;  // for DRY's sequence breakers; without it there are none
+  bool masked = false;                   // sample() may be given a mask
+};
+
 class Sampler {
  public:
   // Throws Error(kInvalidArgument) naming the option that is out of range.
-  Sampler(const SamplingOptions& options, int32_t vocab_size);
+  Sampler(const SamplingOptions& options, int32_t vocab_size, const SamplerContext& context = {});
 
-  int32_t sample(std::span<const float> logits);  // [vocab_size]
+  // A token that is part of the text now: of the prompt, then each one that was taken.
+  void accept(int32_t token) { accept({&token, 1}); }
+  void accept(std::span<const int32_t> tokens);
+
+  // logits: [vocab_size]. mask: a bit for each token, of those that may come; empty: all. Returns
+  // -1 when nothing may come.
+  int32_t sample(std::span<const float> logits, std::span<const uint32_t> mask = {});
+
+  // What the last token was drawn from, the likeliest first, with the logits that the stages left.
+  std::span<const Candidate> candidates() const;
 
  private:
-  struct Candidate {
-    float logit;
-    int32_t id;
-  };
-  void sort_best(std::span<const float> logits, size_t count);
+  std::span<const float> adjust(std::span<const float> logits, std::span<const uint32_t> mask);
+  bool takes_most_likely() const;
+  float least_logit(std::span<const float> row) const;
+  size_t keep_best(std::span<const float> row, size_t count, float least);
+  size_t keep_typical(size_t count);
+  size_t keep_likely(size_t count);
+  size_t skip_top(size_t count);
+  double draw_uniform();
+  int32_t draw();
 
   SamplingOptions options_;
   std::mt19937_64 random_;
-  std::vector<Candidate> candidates_;  // [vocab_size] the best first, after sort_best()
+  std::optional<Penalties> penalties_;
+  std::optional<Dry> dry_;
+  std::vector<int32_t> history_;       // while a stage looks at it
+  std::vector<float> adjusted_;        // [vocab_size] while a stage changes logits
+  std::vector<Candidate> candidates_;  // [vocab_size] those left, the best first
   std::vector<double> weights_;        // [vocab_size]
+  size_t first_ = 0, last_ = 0;        // of candidates_: those that are drawn from
 };
 
 int32_t most_likely(std::span<const float> logits);

@@ -1,0 +1,19 @@
+// How a request's tokens are drawn.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/active_request.h"
+
+namespace tidal {
+
+// Knows the request's prompt. max_length: tokens the request may reach. Throws Error naming the
+// option that is out of range.
+Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t vocab_size,
+                     int64_t max_length);
+
+// The next token of a request; the sampler knows it. Throws Error when none may come.
+int32_t draw(ActiveRequest& request, std::span<const float> logits);
+
+}  // namespace tidal

@@ -1,0 +1,139 @@
+// What a request's sampling does to its tokens, and the log-probabilities it asks for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "engine/engine_test_util.h"
+#include "testing/error.h"
+
+namespace tidal::test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+Request greedy(const Engine& engine, const std::string& text = "Once upon a time") {
+  Request request = make_request(engine, text, "full");
+  request.sampling.temperature = 0;
+  return request;
+}
+
+TEST(Sampling, BiasRulesATokenOut) {
+  Engine engine(options());
+  const std::vector<int32_t> plain = engine.run(greedy(engine)).tokens;
+  Request request = greedy(engine);
+  request.sampling.logit_bias = {{plain[0], kNever}};
+  for (const int32_t token : engine.run(std::move(request)).tokens) EXPECT_NE(token, plain[0]);
+}
+
+TEST(Sampling, BiasAgainstAllTokensIsAnError) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  for (int32_t token = 0; token < 259; ++token) {
+    request.sampling.logit_bias.emplace_back(token, kNever);
+  }
+  const Completion completion = engine.run(std::move(request));
+  EXPECT_EQ(completion.finish_reason, FinishReason::kError);
+  EXPECT_THAT(completion.error, HasSubstr("`logit_bias`"));
+}
+
+// A token of the prompt or of the answer is never taken again; so long as there are others.
+TEST(Sampling, PenaltiesSeePromptAndAnswer) {
+  Engine engine(options());
+  Request request = greedy(engine, long_text(80));
+  const std::vector<int32_t> prompt = request.prompt;
+  request.sampling.presence_penalty = 1000;
+  request.sampling.repeat_last_n = -1;
+  std::set<int32_t> seen(prompt.begin(), prompt.end());
+  for (const int32_t token : engine.run(std::move(request)).tokens) {
+    EXPECT_TRUE(seen.insert(token).second) << token;
+  }
+  request = greedy(engine, long_text(80));
+  request.sampling.presence_penalty = 1000;
+  request.sampling.repeat_last_n = 4;
+  std::vector<int32_t> text = prompt;
+  for (const int32_t token : engine.run(std::move(request)).tokens) {
+    EXPECT_EQ(std::count(text.end() - 4, text.end(), token), 0);
+    text.push_back(token);
+  }
+}
+
+TEST(Sampling, DrySeesPromptAndBreakers) {
+  Engine engine(options());
+  Request request = greedy(engine, "abcdefgh");
+  const std::vector<int32_t> first = engine.run(Request(request)).tokens;
+  // The same again behind itself: greedy decoding repeats, DRY does not.
+  const auto twice = [&](const std::string& breaker) {
+    Request again = request;
+    again.prompt.insert(again.prompt.end(), first.begin(), first.end());
+    again.prompt.insert(again.prompt.end(), request.prompt.begin() + 1, request.prompt.end());
+    again.max_tokens = 1;
+    again.sampling.dry_multiplier = 1000;
+    again.sampling.dry_sequence_breakers = {breaker};
+    return engine.run(std::move(again)).tokens[0];
+  };
+  EXPECT_NE(twice("no such text"), first[0]);
+  Request plain = request;
+  plain.prompt.insert(plain.prompt.end(), first.begin(), first.end());
+  plain.prompt.insert(plain.prompt.end(), request.prompt.begin() + 1, request.prompt.end());
+  plain.max_tokens = 1;
+  EXPECT_EQ(twice("h"), engine.run(std::move(plain)).tokens[0]) << "ends at the breaker";
+}
+
+TEST(Sampling, RefusesWhatIsOutOfRange) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  request.sampling.logit_bias = {{259, 1.0F}};
+  expect_error(ErrorCode::kInvalidArgument, {"vocabulary of 259"}, [&] { engine.submit(request); });
+  request = greedy(engine);
+  request.logprobs = -2;
+  expect_error(ErrorCode::kInvalidArgument, {"`logprobs`"}, [&] { engine.submit(request); });
+}
+
+TEST(Sampling, LogprobsAreOfEachTokenBeforeSampling) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  request.sampling.logit_bias = {{65, 1000.0F}};  // always drawn, likely or not
+  request.logprobs = 3;
+  std::vector<float> streamed;
+  request.on_token = [&](const TokenEvent& event) {
+    if (event.token < 0) return;
+    ASSERT_NE(event.logprobs, nullptr);
+    EXPECT_EQ(event.logprobs->drawn.token, event.token);
+    streamed.push_back(event.logprobs->drawn.logprob);
+  };
+  const Completion completion = engine.run(std::move(request));
+  ASSERT_EQ(completion.logprobs.size(), completion.tokens.size());
+  ASSERT_EQ(streamed.size(), completion.tokens.size());
+  double likeliest = 0;
+  for (size_t i = 0; i < completion.logprobs.size(); ++i) {
+    const TokenLogprobs& one = completion.logprobs[i];
+    EXPECT_EQ(one.drawn.token, 65);
+    EXPECT_EQ(one.drawn.logprob, streamed[i]);
+    ASSERT_EQ(one.top.size(), 3u);
+    EXPECT_GE(one.top[0].logprob, one.top[1].logprob);
+    EXPECT_LE(one.drawn.logprob, one.top[0].logprob);
+    likeliest += std::exp(one.top[0].logprob);
+  }
+  EXPECT_LT(likeliest, static_cast<double>(completion.tokens.size()));
+}
+
+TEST(Sampling, GreedyTokensHaveTheFirstLogprobExactly) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  request.logprobs = 1;
+  const Completion completion = engine.run(std::move(request));
+  for (const TokenLogprobs& one : completion.logprobs) {
+    EXPECT_EQ(one.drawn.token, one.top[0].token);
+    EXPECT_EQ(one.drawn.logprob, one.top[0].logprob);
+  }
+  EXPECT_TRUE(engine.run(greedy(engine)).logprobs.empty());
+}
+
+}  // namespace
+}  // namespace tidal::test
