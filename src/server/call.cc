@@ -204,10 +204,10 @@ GenerateCall read_call(Dialect dialect, const Value& body, const Options& defaul
     if (value.is_null()) continue;
     if (name == "tidal") {
       read_method(call, value);
-    } else if (const Option* option = find_row(option_of(name), OptionGroup::kGeneration)) {
-      set_generation_field(call, *option, value, name);
     } else if (const CallField* field = find_field(name)) {
       field->read(call, value);
+    } else if (const Option* option = find_row(option_of(name), OptionGroup::kGeneration)) {
+      set_generation_field(call, *option, value, name);
     }
   }
   check_together(call);
