@@ -71,6 +71,7 @@ struct Completion {
   std::vector<int32_t> tokens;  // generated, the end-of-generation token excluded
   std::string text;
   std::vector<TokenLogprobs> logprobs;  // of tokens, one each, where the request asks for them
+  std::vector<TokenLogprobs> prompt_logprobs;  // of the prompt's tokens but the first, likewise
   FinishReason finish_reason = FinishReason::kLength;
   std::string error;        // with kError: what and why
   int32_t stop_token = -1;  // the one of Request::stop_tokens that ended it
@@ -97,7 +98,8 @@ struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
   bool ignore_eos = false;
-  int32_t logprobs = -1;  // of each token and of this many of the most likely ones; -1: none
+  int32_t logprobs = -1;         // of each token and of this many of the most likely ones; -1: none
+  bool prompt_logprobs = false;  // with logprobs: of the prompt's tokens too; it is read as a whole
   // Rows of a prompt that full attention wrote are kept while there is room, and requests with the
   // same salt whose prompts begin alike read them no second time: whole pages of 16, bit for bit.
   bool cache_prompt = true;  // false: neither reuses rows nor leaves any

@@ -47,6 +47,10 @@ struct ActiveRequest {
   int64_t n_prompt() const { return static_cast<int64_t>(request.prompt.size()); }
   // Tokens it has so far, prompt included.
   int64_t length() const { return n_prompt() + std::ssize(completion.tokens); }
+  // What it says of its prompt's tokens is still to come.
+  bool wants_prompt_logprobs() const {
+    return request.prompt_logprobs && std::ssize(completion.prompt_logprobs) + 1 < n_prompt();
+  }
   // Whose rows it may share; null: nobody's.
   const std::string* salt() const { return request.cache_prompt ? &request.cache_salt : nullptr; }
 

@@ -17,6 +17,10 @@ void check_request(const Request& request, int64_t context_size, int32_t vocab_s
     fail_option("logprobs", ErrorCode::kInvalidArgument, "`logprobs` is {}, give a count or -1",
                 request.logprobs);
   }
+  if (request.prompt_logprobs && request.logprobs < 0) {
+    fail_option("logprobs", ErrorCode::kInvalidArgument,
+                "log-probabilities of the prompt are asked for, but `logprobs` is -1");
+  }
   const int64_t generated = std::max<int64_t>(1, request.max_tokens);
   if (n_prompt + generated > context_size) {
     fail_option(

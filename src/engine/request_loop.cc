@@ -79,8 +79,9 @@ void RequestLoop::admit() {
       ++next;
       continue;
     }
+    const std::string* salt = request.wants_prompt_logprobs() ? nullptr : request.salt();
     std::optional<SequenceKv> rows = scheduler_.admit(
-        request.salt(), request.request.prompt, request.length(), request.max_length, running());
+        salt, request.request.prompt, request.length(), request.max_length, running());
     if (!rows.has_value()) return;
     try {
       start(request, *std::move(rows));
@@ -115,6 +116,10 @@ void RequestLoop::start(ActiveRequest& request, SequenceKv rows) {
   AttentionShape shape = runtime_.decoder().attention_shape();
   shape.max_length = request.max_length;
   request.sequence.emplace(request.method, shape, std::move(rows), prompt.first(first));
+  if (request.wants_prompt_logprobs()) {
+    request.completion.prompt_logprobs.clear();
+    request.sequence->ask_for_prompt_logits();
+  }
   request.sequence->enqueue(prompt.subspan(first));
   for (const int32_t token : request.completion.tokens) request.sequence->enqueue(token);
   if (request.since >= 0) return;  // it was paused
@@ -130,6 +135,7 @@ std::string RequestLoop::reuse_note(const ActiveRequest& request, int64_t reused
   const std::span<const int32_t> prompt = request.request.prompt;
   const int64_t n = std::ssize(prompt);
   if (reused == (n - 1) / kPageRows * kPageRows) return {};
+  if (request.wants_prompt_logprobs()) return "log-probabilities of the prompt need all its rows";
   const int64_t common = scheduler_.common(*request.salt(), prompt);
   if (common == 0) return "no cached text begins alike";
   if (common == n) return fmt::format("rows of the last {} tokens are not cached", n - reused);
@@ -231,10 +237,23 @@ void RequestLoop::commit(ActiveRequest& request, const Scheduled& part,
     request.call(request.request.on_prefill, sequence.cached(), request.n_prompt());
   }
   if (!request.callback_error.empty()) return finish(request, FinishReason::kError);
+  if (part.work.all_logits) take_prompt_logits(request, part, logits);
   if (!part.work.last) return;
   const auto vocab = static_cast<size_t>(runtime_.model().config().vocab_size);
   const auto row = static_cast<size_t>(part.logits_row + part.work.logit_rows() - 1);
   take_logits(request, logits.subspan(row * vocab, vocab));
+}
+
+void RequestLoop::take_prompt_logits(ActiveRequest& request, const Scheduled& part,
+                                     std::span<const float> logits) {
+  const auto vocab = static_cast<size_t>(runtime_.model().config().vocab_size);
+  const int64_t first = request.sequence->cached() - part.work.n_rows;
+  for (int64_t i = 0; i < part.work.n_rows && first + i + 1 < request.n_prompt(); ++i) {
+    const auto row = static_cast<size_t>(part.logits_row + i);
+    const int32_t next = request.request.prompt[static_cast<size_t>(first + i + 1)];
+    request.completion.prompt_logprobs.push_back(
+        log_probabilities(logits.subspan(row * vocab, vocab), next, request.request.logprobs));
+  }
 }
 
 void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> logits) {

@@ -57,6 +57,8 @@ class RequestLoop {
   void measure(std::span<const Scheduled> scheduled, Clock::duration duration);
   void commit_or_end(ActiveRequest& request, const Scheduled& part, std::span<const float> logits);
   void commit(ActiveRequest& request, const Scheduled& part, std::span<const float> logits);
+  void take_prompt_logits(ActiveRequest& request, const Scheduled& part,
+                          std::span<const float> logits);
   void take_logits(ActiveRequest& request, std::span<const float> logits);
   void keep(const ActiveRequest& request);
   void end_with(ActiveRequest& request, std::string error);

@@ -7,7 +7,9 @@
 #include <limits>
 #include <set>
 
+#include "engine/engine_model.h"
 #include "engine/engine_test_util.h"
+#include "runtime/logprobs.h"
 #include "testing/error.h"
 
 namespace tidal::test {
@@ -133,6 +135,40 @@ TEST(Sampling, GreedyTokensHaveTheFirstLogprobExactly) {
     EXPECT_EQ(one.drawn.logprob, one.top[0].logprob);
   }
   EXPECT_TRUE(engine.run(greedy(engine)).logprobs.empty());
+}
+
+// Of every token of a prompt, with the bits of reading it alone, whoever shares the cache.
+TEST(Sampling, PromptTokensHaveLogprobs) {
+  EngineOptions small = options(3);
+  small.context_size = 320;
+  Engine engine(small);
+  std::vector<Request> requests;
+  for (unsigned i = 0; i < 3; ++i) {
+    requests.push_back(greedy(engine, long_text(100 + 30 * i, i % 2)));
+    requests.back().max_tokens = 100;
+    requests.back().logprobs = 2;
+    requests.back().prompt_logprobs = true;
+  }
+  const std::vector<Completion> done = run_together(engine, requests);
+  EXPECT_GT(engine.stats().paused, 0);
+  Engine other(options(1));
+  Runtime& runtime = runtime_of(other);
+  for (size_t i = 0; i < done.size(); ++i) {
+    const std::vector<int32_t>& prompt = requests[i].prompt;
+    ASSERT_EQ(done[i].prompt_logprobs.size() + 1, prompt.size());
+    Sequence sequence = runtime.sequence(runtime.full_attention());
+    for (size_t t = 0; t + 1 < prompt.size(); ++t) {
+      sequence.enqueue(std::span(prompt).subspan(t, 1));
+      const TokenLogprobs expected = log_probabilities(runtime.run(sequence), prompt[t + 1], 2);
+      const TokenLogprobs& got = done[i].prompt_logprobs[t];
+      ASSERT_EQ(got.drawn.token, prompt[t + 1]);
+      ASSERT_EQ(got.drawn.logprob, expected.drawn.logprob) << "token " << t + 1 << " of " << i;
+      ASSERT_EQ(got.top[1].token, expected.top[1].token);
+    }
+    EXPECT_EQ(done[i].reused_tokens, 0);
+  }
+  requests[0].logprobs = -1;
+  expect_error(ErrorCode::kInvalidArgument, {"`logprobs`"}, [&] { engine.submit(requests[0]); });
 }
 
 }  // namespace
