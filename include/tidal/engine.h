@@ -40,6 +40,7 @@ namespace tidal {
 
 class Model;
 class Runtime;
+struct ChatPrompt;  // tidal/chat.h
 
 // What an engine has done since it was made, and what it is doing.
 struct EngineStats {
@@ -94,7 +95,7 @@ class TIDAL_EXPORT Engine {
 
   std::string model_name() const;
   ModelInfo info() const;
-  bool has_chat_template() const;
+  bool has_chat_template() const;   // the model's or that of the options
   int64_t context_size() const;     // tokens the cache holds
   int64_t trained_context() const;  // tokens the model was made for, RoPE scaling included
 
@@ -107,6 +108,7 @@ class TIDAL_EXPORT Engine {
   // `answer_prefix`. Control tokens inside the messages stay text.
   std::vector<int32_t> encode_chat(std::span<const Message> messages,
                                    std::string_view answer_prefix = {}) const;
+  ChatPrompt chat_prompt(std::string_view request_json) const;  // the OpenAI API's JSON: chat.h
   std::string decode(std::span<const int32_t> tokens) const;
   std::string piece(int32_t token) const;  // its bytes; a control token's are its name
 

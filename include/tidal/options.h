@@ -65,6 +65,7 @@ struct EngineOptions {
   int32_t prefill_chunk = 512;  // tokens of a prompt run in one step; fewer while others decode
   int32_t max_queue = 0;        // requests that may wait; 0: any number
   RopeOptions rope;
+  std::string chat_template;  // chatml, llama3, command-r or a Jinja text; empty: the model's own
 };
 
 }  // namespace tidal

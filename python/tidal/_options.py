@@ -51,3 +51,4 @@ class EngineOptions(RequestOptions, total=False):
     rope_scale: float  # a number above 0
     rope_freq_base: float  # a number above 0
     yarn_original_context: int  # a whole number from 1 to 2147483647
+    chat_template: str  # a name or a template

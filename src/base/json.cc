@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxBytes = size_t{512} << 20;
+constexpr int kMaxOrderedKeys = 1024;
 
 [[noreturn]] void fail_syntax(const std::string& name, std::string_view text, size_t n_read) {
   const std::string_view before = text.substr(0, n_read > 0 ? n_read - 1 : 0);
@@ -23,22 +24,39 @@ constexpr size_t kMaxBytes = size_t{512} << 20;
        before.size() - line_start + 1);
 }
 
+// check_key sees every event: what is asked of an object's keys.
+template <typename Json, typename KeyCheck>
+Json parse(std::string_view text, const std::string& name, KeyCheck check_key) {
+  if (text.size() > kMaxBytes) {
+    fail(ErrorCode::kUnsupported, "{}: {} bytes of JSON; the limit is {}", name, text.size(),
+         kMaxBytes);
+  }
+  using Event = typename Json::parse_event_t;
+  const auto on_event = [&](int depth, Event event, Json& parsed) {
+    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth) {
+      fail(ErrorCode::kCorrupt, "{}: JSON nested deeper than {} levels", name, kMaxDepth);
+    }
+    check_key(event, parsed);
+    return true;
+  };
+  try {
+    return Json::parse(text.begin(), text.end(), on_event);
+  } catch (const typename Json::parse_error& error) {
+    fail_syntax(name, text, error.byte);
+  } catch (const typename Json::exception&) {  // a number that fits no type
+    fail(ErrorCode::kCorrupt, "{}: the JSON holds a number out of range", name);
+  }
+}
+
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, const std::string& name,
                           DuplicateKeys duplicates) {
   using Json = nlohmann::json;
-  if (text.size() > kMaxBytes) {
-    fail(ErrorCode::kUnsupported, "{}: {} bytes of JSON; the limit is {}", name, text.size(),
-         kMaxBytes);
-  }
+  using Event = Json::parse_event_t;
   std::vector<std::set<std::string>> open_objects;
-  const auto on_event = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    using Event = Json::parse_event_t;
-    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth) {
-      fail(ErrorCode::kCorrupt, "{}: JSON nested deeper than {} levels", name, kMaxDepth);
-    }
-    if (duplicates == DuplicateKeys::kKeepLast) return true;
+  return parse<Json>(text, name, [&](Event event, const Json& parsed) {
+    if (duplicates == DuplicateKeys::kKeepLast) return;
     if (event == Event::object_start) open_objects.emplace_back();
     if (event == Event::object_end) open_objects.pop_back();
     if (event == Event::key) {
@@ -47,15 +65,21 @@ nlohmann::json parse_json(std::string_view text, const std::string& name,
         fail(ErrorCode::kCorrupt, "{}: key {} appears twice", name, quote(key));
       }
     }
-    return true;
-  };
-  try {
-    return Json::parse(text.begin(), text.end(), on_event);
-  } catch (const Json::parse_error& error) {
-    fail_syntax(name, text, error.byte);
-  } catch (const Json::exception&) {  // a number that fits no type
-    fail(ErrorCode::kCorrupt, "{}: the JSON holds a number out of range", name);
-  }
+  });
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& name) {
+  using Json = nlohmann::ordered_json;
+  using Event = Json::parse_event_t;
+  std::vector<int> n_keys;  // of the open objects
+  return parse<Json>(text, name, [&](Event event, const Json&) {
+    if (event == Event::object_start) n_keys.push_back(0);
+    if (event == Event::object_end) n_keys.pop_back();
+    if (event == Event::key && ++n_keys.back() > kMaxOrderedKeys) {
+      fail(ErrorCode::kCorrupt, "{}: an object of the JSON has more than {} keys", name,
+           kMaxOrderedKeys);
+    }
+  });
 }
 
 nlohmann::json read_json_file(const std::string& path) {

@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -60,6 +61,18 @@ TEST(JsonTest, DuplicateKeys) {
   expect_error(ErrorCode::kCorrupt, {"x.json", "\"a\" appears twice"},
                [&] { parse_json(twice, "x.json", DuplicateKeys::kReject); });
   EXPECT_NO_THROW(parse_json(R"([{"a": 1}, {"a": {"a": 2}}])", "x", DuplicateKeys::kReject));
+}
+
+TEST(JsonTest, KeepsTheOrderOfKeys) {
+  EXPECT_EQ(parse_ordered_json(R"({"b": 1, "a": {"d": 2, "c": 3}, "b": 4})", "x").dump(),
+            R"({"b":4,"a":{"d":2,"c":3}})");
+  std::string many = "{";
+  for (int i = 0; i < 1024; ++i) many += fmt::format("\"{}\": 0, ", i);
+  expect_error(ErrorCode::kCorrupt, {"many.json", "1024 keys"},
+               [&] { parse_ordered_json(many + R"("x": 0})", "many.json"); });
+  many.replace(many.size() - 2, 2, "}");
+  EXPECT_EQ(parse_ordered_json(many, "x").size(), 1024u);
+  expect_error(ErrorCode::kCorrupt, {"64"}, [] { parse_ordered_json(std::string(65, '['), "x"); });
 }
 
 TEST(JsonTest, ReadsFiles) {

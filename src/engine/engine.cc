@@ -59,7 +59,7 @@ class Engine::Impl {
                   .max_logit_rows = limits_.max_logit_rows()}),
         inbox_(options.max_queue > 0 ? int64_t{options.max_queue} + limits_.max_sequences : 0),
         loop_(limits_, runtime_, tokenizer_, inbox_) {
-    load_template();
+    load_template(options.chat_template);
     publish();
   }
 
@@ -97,13 +97,23 @@ class Engine::Impl {
 
   std::vector<int32_t> encode_chat(std::span<const Message> messages,
                                    std::string_view answer_prefix) const {
-    if (!chat_template_.has_value()) {
-      fail(ErrorCode::kUnsupported, "{}: {}, give a plain prompt", model_->path(),
-           chat_template_error_);
+    ChatRequest request;
+    for (const Message& message : messages) {
+      request.messages.push_back({{"role", message.role}, {"content", message.content}});
     }
-    std::vector<ChatMessage> converted;
-    for (const Message& message : messages) converted.push_back({message.role, message.content});
-    return encode_messages(tokenizer_, *chat_template_, converted, answer_prefix);
+    if (!answer_prefix.empty()) {
+      request.messages.push_back({{"role", "assistant"}, {"content", answer_prefix}});
+      request.continue_final_message = true;
+    }
+    return prompter().prompt(request).tokens;
+  }
+
+  const ChatPrompter& prompter() const {
+    if (!prompter_.has_value()) {
+      fail(ErrorCode::kUnsupported, "{}: {}, give a plain prompt or `chat_template`",
+           model_->path(), chat_template_error_);
+    }
+    return *prompter_;
   }
 
   ModelInfo info() const {
@@ -129,15 +139,15 @@ class Engine::Impl {
   Runtime& runtime() { return runtime_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context_size() const { return context_size_; }
-  bool has_chat_template() const { return chat_template_.has_value(); }
+  bool has_chat_template() const { return prompter_.has_value() && !prompter_->is_fallback(); }
 
  private:
   // A template that cannot be read still leaves plain prompts.
-  void load_template() {
+  void load_template(const std::string& chat_template) {
     try {
-      chat_template_ = load_chat_template(*model_, tokenizer_);
-      chat_template_error_ = "the model brings no chat template";
+      prompter_.emplace(load_chat_prompter(*model_, tokenizer_, chat_template));
     } catch (const Error& error) {
+      if (!chat_template.empty()) throw;
       chat_template_error_ = fmt::format("its chat template cannot be used ({})", error.what());
     }
   }
@@ -158,7 +168,7 @@ class Engine::Impl {
 
   std::shared_ptr<const Model> model_;
   Tokenizer tokenizer_;
-  std::optional<ChatTemplate> chat_template_;
+  std::optional<ChatPrompter> prompter_;
   std::string chat_template_error_;  // why there is none
   int64_t context_size_;
   SchedulerLimits limits_;
@@ -196,6 +206,10 @@ std::vector<int32_t> Engine::encode(std::string_view text, bool add_special,
 std::vector<int32_t> Engine::encode_chat(std::span<const Message> messages,
                                          std::string_view answer_prefix) const {
   return impl_->encode_chat(messages, answer_prefix);
+}
+
+ChatPrompt Engine::chat_prompt(std::string_view request_json) const {
+  return impl_->prompter().prompt(parse_chat_request(request_json));
 }
 
 std::string Engine::decode(std::span<const int32_t> tokens) const {

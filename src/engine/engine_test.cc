@@ -18,6 +18,7 @@
 #include "engine/engine_test_util.h"
 #include "files/gguf.h"
 #include "testing/temp_folder.h"
+#include "tidal/chat.h"
 
 namespace tidal::test {
 namespace {
@@ -347,6 +348,36 @@ TEST(Engine, AnUnreadableChatTemplateLeavesPlainPrompts) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("fro"));
   }
+  EngineOptions other = model.engine_options();
+  other.chat_template = "chatml";
+  Engine with_another(other);
+  EXPECT_TRUE(with_another.has_chat_template());
+  EXPECT_FALSE(with_another.encode_chat(hello).empty());
+}
+
+TEST(Engine, AModelWithoutATemplateTakesChatMl) {
+  const DamagedModel model([](std::string& bytes, const GgufFile&) {
+    const size_t at = bytes.find("tokenizer.chat_template");
+    ASSERT_NE(at, std::string::npos);
+    bytes[at] = 'T';
+  });
+  Engine engine(model.engine_options());
+  EXPECT_FALSE(engine.has_chat_template());
+  const ChatPrompt prompt =
+      engine.chat_prompt(R"({"messages": [{"role": "user", "content": "Hi"}]})");
+  EXPECT_EQ(prompt.text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(Engine, AChatRequestBecomesThePromptOfItsMessages) {
+  Engine engine(options());
+  const Message messages[] = {{"system", "Be brief."}, {"user", "hello"}};
+  const ChatPrompt prompt = engine.chat_prompt(R"({"model": "x", "messages": [
+      {"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]})");
+  EXPECT_EQ(prompt.tokens, engine.encode_chat(messages));
+  EXPECT_THAT(prompt.text, HasSubstr("user\nhello"));
+  EngineOptions bad = options();
+  bad.chat_template = "alpaca";
+  EXPECT_THROW(Engine{bad}, Error);
 }
 
 }  // namespace

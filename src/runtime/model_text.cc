@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
+#include "chat/builtin_templates.h"
 #include "text/tokenizer_json.h"
 
 namespace tidal {
@@ -178,6 +179,13 @@ std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokeniz
   if (source.empty()) return std::nullopt;
   return ChatTemplate::create(source, piece_or_empty(tokenizer, tokenizer.bos()),
                               piece_or_empty(tokenizer, tokenizer.eos()));
+}
+
+ChatPrompter load_chat_prompter(const Model& model, const Tokenizer& tokenizer,
+                                std::string_view chat_template) {
+  if (!chat_template.empty()) return ChatPrompter::with_template(tokenizer, chat_template);
+  if (auto own = load_chat_template(model, tokenizer)) return {tokenizer, *std::move(own)};
+  return ChatPrompter::with_template(tokenizer, kFallbackTemplate, /*fallback=*/true);
 }
 
 std::vector<TokenId> encode_messages(const Tokenizer& tokenizer, const ChatTemplate& chat_template,

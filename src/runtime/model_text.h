@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/chat_prompter.h"
 #include "model/model.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -21,6 +22,11 @@ Tokenizer load_tokenizer(const std::string& path);
 
 // Nothing if the model has none. A template that cannot be parsed is an Error.
 std::optional<ChatTemplate> load_chat_template(const Model& model, const Tokenizer& tokenizer);
+
+// What makes prompts of conversations. chat_template: a name, a template's text, or empty for the
+// model's own; ChatML where it brings none. A template that cannot be used is an Error.
+ChatPrompter load_chat_prompter(const Model& model, const Tokenizer& tokenizer,
+                                std::string_view chat_template);
 
 // The tokens of the whole prompt as one text: a conversation, open for the assistant's answer,
 // which begins with answer_prefix. Control tokens come only from the template, never from a

@@ -63,6 +63,10 @@ std::vector<Option> model_rows() {
       integer({"yarn_original_context", "--yarn-orig-ctx", kModel,
                "YaRN: the context the model was trained at", "the model's"},
               1, kMost, TIDAL_MEMBER(engine.rope.yarn_original_context)),
+      text({"chat_template", "--chat-template", kModel,
+            "How a conversation is written: chatml, llama3, command-r or a template in Jinja",
+            "the model's; chatml where it brings none"},
+           "a name or a template", TIDAL_MEMBER(engine.chat_template)),
   };
 }
 

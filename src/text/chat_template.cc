@@ -44,7 +44,7 @@ void set_entry(Run& run, Entries* entries, std::string_view name, Value value) {
   }
 }
 
-Value convert_message(Run& run, const Json& message) {
+Value convert_message(Run& run, const Json& message, bool keep_none_content) {
   if (!message.is_object()) run.error("a message is a {}, not an object", message.type_name());
   Entries entries;
   const Json* reasoning = find_reasoning(message);
@@ -52,7 +52,8 @@ Value convert_message(Run& run, const Json& message) {
     set_entry(run, &entries, "thinking", from_json(run, *reasoning, true));
   }
   for (const auto& [key, value] : message.items()) {
-    if (value.is_null()) continue;  // transformers drops these: templates would print "None"
+    // transformers drops these: templates would print "None"
+    if (value.is_null() && !(keep_none_content && key == "content")) continue;
     const bool is_role =
         key == "role" && value.is_string() && is_plain_word(value.get_ref<const std::string&>());
     entries.emplace_back(run.text(key, true), from_json(run, value, !is_role));
@@ -73,14 +74,15 @@ Json to_json_messages(std::span<const ChatMessage> messages) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(JinjaTemplate jinja, std::string bos_piece, std::string eos_piece)
-    : jinja_(std::move(jinja)),
+ChatTemplate::ChatTemplate(std::string_view source, std::string bos_piece, std::string eos_piece)
+    : source_(std::make_shared<const std::string>(source)),
+      jinja_(JinjaTemplate::parse(source)),
       bos_piece_(std::move(bos_piece)),
       eos_piece_(std::move(eos_piece)) {}
 
 ChatTemplate ChatTemplate::create(std::string_view source, std::string bos_piece,
                                   std::string eos_piece) {
-  return ChatTemplate(JinjaTemplate::parse(source), std::move(bos_piece), std::move(eos_piece));
+  return ChatTemplate(source, std::move(bos_piece), std::move(eos_piece));
 }
 
 std::string ChatTemplate::render(std::span<const ChatMessage> messages,
@@ -106,7 +108,9 @@ JinjaText ChatTemplate::render_marked(const nlohmann::ordered_json& messages,
   if (!messages.is_array()) run.error("the messages are a {}, not an array", messages.type_name());
   if (messages.empty()) run.error("the conversation has no messages");
   std::vector<Value> converted;
-  for (const Json& message : messages) converted.push_back(convert_message(run, message));
+  for (const Json& message : messages) {
+    converted.push_back(convert_message(run, message, options.keep_none_content));
+  }
 
   Entries variables;
   set_entry(run, &variables, "messages", run.list(std::move(converted)));

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <ctime>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -30,6 +31,7 @@ struct ChatOptions {
   bool add_generation_prompt = true;
   nlohmann::ordered_json tools;      // an array of JSON schemas; null: none
   nlohmann::ordered_json variables;  // an object of extra variables (enable_thinking); null: none
+  bool keep_none_content = false;    // null as content is none; otherwise it is left out
   JinjaOptions jinja;
 };
 
@@ -37,6 +39,9 @@ class ChatTemplate {
  public:
   // The pieces the template sees as bos_token and eos_token; empty: undefined.
   static ChatTemplate create(std::string_view source, std::string bos_piece, std::string eos_piece);
+
+  const std::string& source() const { return *source_; }
+  const std::string& bos_piece() const { return bos_piece_; }
 
   std::string render(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
 
@@ -46,8 +51,9 @@ class ChatTemplate {
   JinjaText render_marked(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
 
  private:
-  ChatTemplate(JinjaTemplate jinja, std::string bos_piece, std::string eos_piece);
+  ChatTemplate(std::string_view source, std::string bos_piece, std::string eos_piece);
 
+  std::shared_ptr<const std::string> source_;
   JinjaTemplate jinja_;
   std::string bos_piece_;
   std::string eos_piece_;

@@ -102,8 +102,8 @@ class GgufVocabularyReader {
     for (uint64_t i = 0; i < n; ++i) {
       if (type == 8) {
         std::string value = take_string();
-        if (key == "tokenizer.ggml.tokens") data_.tokens.push_back(std::move(value));
-        if (key == "tokenizer.ggml.merges") data_.merges.push_back(std::move(value));
+        if (key == "tokenizer.ggml.tokens") data_.tokens.push_back(value);
+        if (key == "tokenizer.ggml.merges") data_.merges.push_back(value);
       } else if (type == 6) {
         const auto value = take<float>();
         if (key == "tokenizer.ggml.scores") data_.scores.push_back(value);

@@ -150,10 +150,6 @@ class Chat {
   }
 
   int run() {
-    if (!engine_.has_chat_template()) {
-      fail(ErrorCode::kUnsupported, "{} brings no chat template, use tidal generate",
-           engine_.model_name());
-    }
     note("{}, {} tokens of context. /help lists commands, Ctrl-D leaves.", engine_.model_name(),
          engine_.context_size());
     warn_beyond_training(engine_, engine_.context_size());
