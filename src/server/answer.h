@@ -30,6 +30,7 @@ struct Piece {
   std::string reasoning;
   std::vector<ToolPiece> tools;
   std::vector<int32_t> tokens;
+  std::vector<TokenLogprobs> logprobs;  // of tokens, where the call asks for them
 
   bool empty() const { return text.empty() && reasoning.empty() && tools.empty(); }
 };
@@ -58,6 +59,7 @@ struct Answer {
   std::string reasoning;
   std::vector<ToolPiece> tools;
   std::vector<int32_t> tokens;
+  std::vector<TokenLogprobs> logprobs;
   std::optional<Completion> completion;
   std::string stop_string;  // that ended it, or empty
 };

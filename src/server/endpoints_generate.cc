@@ -1,11 +1,15 @@
 // The endpoints that generate.
+#include <ctime>
 #include <memory>
+#include <utility>
 
 #include "base/json.h"
 #include "server/convert.h"
 #include "server/endpoints.h"
 #include "server/generation.h"
 #include "server/http_text.h"
+#include "server/json_members.h"
+#include "tidal/chat.h"
 
 namespace tidal::server {
 namespace {
@@ -33,24 +37,40 @@ void complete(Service& service, HttpCall& call, Dialect dialect) {
   std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
 }
 
-PromptTokens chat_prompt(Service& service, const nlohmann::json& body) {
-  const auto messages = body.find("messages");
-  if (messages == body.end() || !messages->is_array()) {
-    refuse("messages", "'messages' is missing, or no list");
+std::string today(const char* format) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, format, &local)};
+}
+
+// What the server was started with holds where the request says nothing.
+ChatPrompt chat_prompt(Service& service, const nlohmann::json& body) {
+  nlohmann::json asked = body;
+  const ServiceOptions& options = service.options();
+  nlohmann::json& variables = asked["chat_template_kwargs"];
+  if (variables.is_null()) variables = nlohmann::json::object();
+  if (variables.is_object()) {
+    if (options.reasoning != "auto")
+      variables.emplace("enable_thinking", options.reasoning == "on");
+    // What templates that want today's date call it.
+    variables.emplace("date_string", today("%d %b %Y"));
+    variables.emplace("datetime", today("%b %d %Y"));
+    // What a template calls the tools that are to be shown as they came.
+    const nlohmann::json& tools = member(asked, "tools");
+    variables.emplace("functions", tools.empty() ? "" : dump(tools));
   }
-  std::vector<Message> list;
-  for (const auto& message : *messages) {
-    if (!message.is_object() || !message.contains("role") || !message.contains("content")) {
-      refuse("messages", "a message needs 'role' and 'content'");
-    }
-    list.push_back({text_of(message["role"], "role"), text_of(message["content"], "content")});
+  if (!options.reasoning_format.empty() && member(asked, "reasoning_format").is_null()) {
+    asked["reasoning_format"] = options.reasoning_format;
   }
-  return {service.engine().encode_chat(list), {}};
+  return service.engine().chat_prompt(dump(asked));
 }
 
 void chat(Service& service, HttpCall& call, Dialect dialect, const nlohmann::json& body) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
-  const std::vector<PromptTokens> prompts{chat_prompt(service, body)};
+  ChatPrompt prompt = chat_prompt(service, body);
+  const std::vector<PromptTokens> prompts{{std::move(prompt.tokens), std::move(prompt.stop)}};
   std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
 }
 
@@ -96,9 +116,7 @@ void post_count_tokens(Service& service, HttpCall& call) {
 }
 
 void post_apply_template(Service& service, HttpCall& call) {
-  std::string text;
-  for (const int32_t token : chat_prompt(service, call.body).tokens) text += service.piece(token);
-  call.responder.send(json_reply(200, dump({{"prompt", text}})));
+  call.responder.send(json_reply(200, dump({{"prompt", chat_prompt(service, call.body).text}})));
 }
 
 }  // namespace tidal::server

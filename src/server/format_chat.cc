@@ -2,6 +2,7 @@
 #include <set>
 
 #include "server/format_openai.h"
+#include "server/logprobs.h"
 
 namespace tidal::server {
 namespace {
@@ -29,7 +30,7 @@ class ChatFormat : public OpenAiFormat {
     for (const Answer& answer : answers) {
       reply["choices"].push_back({{"index", answer.index},
                                   {"message", message(answer)},
-                                  {"logprobs", nullptr},
+                                  {"logprobs", logprobs(answer.logprobs)},
                                   {"finish_reason", finish_reason(answer)}});
     }
     add_numbers(reply, answers, /*with_usage=*/true);
@@ -39,8 +40,11 @@ class ChatFormat : public OpenAiFormat {
 
   std::string piece(const Answer& answer, const Piece& piece) override {
     std::string text = role(answer);
+    Json probabilities = logprobs(piece.logprobs);  // of the whole piece, so with its first part
     const auto add = [&](Json delta) {
-      text += sse(chunk(answer, choice(answer, std::move(delta), nullptr)));
+      Json part = choice(answer, std::move(delta), nullptr);
+      if (call_.logprobs >= 0) part["logprobs"] = std::exchange(probabilities, Json());
+      text += sse(chunk(answer, std::move(part)));
     };
     if (!piece.reasoning.empty()) add({{"reasoning_content", piece.reasoning}});
     if (!piece.text.empty()) add({{"content", piece.text}});
@@ -72,6 +76,10 @@ class ChatFormat : public OpenAiFormat {
   static Json choice(const Answer& answer, Json delta, Json reason) {
     return {
         {"index", answer.index}, {"delta", std::move(delta)}, {"finish_reason", std::move(reason)}};
+  }
+
+  Json logprobs(std::span<const TokenLogprobs> tokens) const {
+    return call_.logprobs < 0 ? Json() : chat_logprobs(info_, tokens);
   }
 
   // What every stream begins with, once for each choice.

@@ -1,7 +1,9 @@
 // POST /v1/completions.
+#include <map>
 #include <set>
 
 #include "server/format_openai.h"
+#include "server/logprobs.h"
 
 namespace tidal::server {
 namespace {
@@ -14,7 +16,9 @@ class CompletionsFormat : public OpenAiFormat {
     Json reply = head(/*is_chunk=*/false);
     for (const Answer& answer : answers) {
       const std::string text = call_.echo ? answer.echo_text + answer.text : answer.text;
-      reply["choices"].push_back(choice(answer, text, finish_reason(answer)));
+      Json one = choice(answer, text, finish_reason(answer));
+      if (call_.logprobs >= 0) one["logprobs"] = logprobs(answer);
+      reply["choices"].push_back(std::move(one));
     }
     add_numbers(reply, answers, /*with_usage=*/true);
     add_verbose(reply, answers.front());
@@ -23,7 +27,12 @@ class CompletionsFormat : public OpenAiFormat {
 
   std::string piece(const Answer& answer, const Piece& piece) override {
     const std::string text = echo(answer) + piece.text;
-    return text.empty() ? std::string() : sse(chunk(answer, choice(answer, text, nullptr)));
+    if (text.empty()) return {};
+    Json one = choice(answer, text, nullptr);
+    if (call_.logprobs >= 0) {
+      one["logprobs"] = completion_logprobs(info_, piece.logprobs, &offsets_[answer.index]);
+    }
+    return sse(chunk(answer, std::move(one)));
   }
 
   std::string finish(const Answer& answer) override {
@@ -46,6 +55,16 @@ class CompletionsFormat : public OpenAiFormat {
             {"finish_reason", std::move(reason)}};
   }
 
+  Json logprobs(const Answer& answer) const {
+    std::vector<TokenLogprobs> all;
+    if (call_.echo) all = answer.completion->prompt_logprobs;
+    all.insert(all.end(), answer.logprobs.begin(), answer.logprobs.end());
+    int64_t offset = 0;
+    Json json = completion_logprobs(info_, all, &offset);
+    if (call_.echo) prepend_first_token(info_, answer.prompt_tokens.front(), &json);
+    return json;
+  }
+
   // The prompt, in front of the first piece.
   std::string echo(const Answer& answer) {
     if (!call_.echo || !begun_.insert(answer.index).second) return {};
@@ -53,6 +72,7 @@ class CompletionsFormat : public OpenAiFormat {
   }
 
   std::set<int64_t> begun_;
+  std::map<int64_t, int64_t> offsets_;  // of the next token in a choice's text
 };
 
 }  // namespace

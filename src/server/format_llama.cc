@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "server/format.h"
+#include "server/logprobs.h"
 
 namespace tidal::server {
 namespace {
@@ -52,6 +53,9 @@ class LlamaFormat : public Format {
                   {"id_slot", call_.slot},
                   {"tokens_predicted", answer.progress.generated},
                   {"tokens_evaluated", answer.progress.prompt_tokens}};
+    if (call_.logprobs >= 0 && !piece.logprobs.empty()) {
+      reply["completion_probabilities"] = llama_logprobs(info_, piece.logprobs);
+    }
     if (call_.timings_per_token) reply["timings"] = timings_json(answer.progress);
     return reply;
   }
@@ -76,6 +80,9 @@ class LlamaFormat : public Format {
         {"tokens_cached", answer.progress.prompt_tokens + answer.progress.generated},
         {"timings", timings_json(answer.progress)},
         {"tidal", tidal_json(completion)}};
+    if (with_text && call_.logprobs >= 0) {
+      reply["completion_probabilities"] = llama_logprobs(info_, answer.logprobs);
+    }
     if (call_.response_fields.empty()) return reply;
     Json chosen = Json::object();
     for (const std::string& field : call_.response_fields) {

@@ -64,7 +64,7 @@ void Generation::start(const std::vector<PromptTokens>& prompts) {
   check_supported();
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
-    for (int64_t i = 0; i < call_.n; ++i) {
+    for (int64_t i = 0; i < std::max(call_.n, call_.best_of); ++i) {
       const size_t index = requests.size();
       Answer& answer = answers_.emplace_back();
       answer.index = static_cast<int64_t>(index);
@@ -100,6 +100,10 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
   request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
   request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
   request.stop_tokens = call_.stop_tokens;
+  request.logprobs = static_cast<int32_t>(call_.logprobs);
+  request.prompt_logprobs = call_.echo && call_.logprobs >= 0;
+  if (call_.best_of > call_.n) request.logprobs = std::max(0, request.logprobs);
+  request.sampling.logit_bias = logit_bias();
   request.cache_salt = service_.slot_salt(call_.slot, request.cache_salt);
   const auto self = shared_from_this();
   request.on_prefill = [self, index](int64_t done, int64_t) {
@@ -108,8 +112,13 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
     });
   };
   request.on_token = [self, index](const TokenEvent& event) {
-    self->post([self = self.get(), index, token = event.token, text = std::string(event.text),
-                now = Clock::now()] { self->on_token(index, token, text, now); });
+    Piece piece;
+    piece.text = event.text;
+    if (event.token >= 0) piece.tokens.push_back(event.token);
+    if (event.logprobs != nullptr) piece.logprobs.push_back(*event.logprobs);
+    self->post([self = self.get(), index, piece = std::move(piece), now = Clock::now()] {
+      self->on_token(index, piece, now);
+    });
   };
   request.on_finish = [self, index](const Completion& completion) {
     self->post([self = self.get(), index, completion, now = Clock::now()] {
@@ -117,6 +126,22 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
     });
   };
   return request;
+}
+
+// A text's bias is that of each of its tokens.
+std::vector<std::pair<int32_t, float>> Generation::logit_bias() const {
+  std::vector<std::pair<int32_t, float>> biases;
+  for (const LogitBias& bias : call_.logit_bias) {
+    if (const auto* token = std::get_if<int32_t>(&bias.token)) {
+      biases.emplace_back(*token, bias.bias);
+      continue;
+    }
+    const std::string& text = std::get<std::string>(bias.token);
+    for (const int32_t token : service_.engine().encode(text, false, false)) {
+      biases.emplace_back(token, bias.bias);
+    }
+  }
+  return biases;
 }
 
 void Generation::cancel() {
@@ -161,19 +186,17 @@ void Generation::on_prompt(size_t index, int64_t done, Clock::time_point now) {
   if (call_.stream) responder_.write(format_->progress(answers_[index]));
 }
 
-void Generation::on_token(size_t index, int32_t token, const std::string& text,
-                          Clock::time_point now) {
+void Generation::on_token(size_t index, const Piece& more, Clock::time_point now) {
   if (call_.only_prompt) return;
   Answer& answer = answers_[index];
   Clock::time_point& first = times_[index].first;
   if (first == Clock::time_point{}) first = now;
   answer.progress.generate_ms = milliseconds(now - first);
   Piece& piece = pieces_[index];
-  if (token >= 0) {
-    ++answer.progress.generated;
-    piece.tokens.push_back(token);
-  }
-  piece.text += text;
+  answer.progress.generated += std::ssize(more.tokens);
+  piece.tokens.insert(piece.tokens.end(), more.tokens.begin(), more.tokens.end());
+  piece.logprobs.insert(piece.logprobs.end(), more.logprobs.begin(), more.logprobs.end());
+  piece.text += more.text;
   if (!piece.empty()) flush(index);
   if (call_.max_time_ms > 0 &&
       answer.progress.generate_ms > static_cast<double>(call_.max_time_ms)) {
@@ -188,6 +211,7 @@ void Generation::flush(size_t index) {
   const Piece piece = std::exchange(pieces_[index], {});
   answer.text += piece.text;
   answer.tokens.insert(answer.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+  answer.logprobs.insert(answer.logprobs.end(), piece.logprobs.begin(), piece.logprobs.end());
   if (call_.stream && !piece.empty()) responder_.write(format_->piece(answer, piece));
 }
 
@@ -218,9 +242,28 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
     responder_.write(format_->end(answers_));
     responder_.end();
   } else {
+    if (call_.best_of > call_.n) keep_best();
     responder_.send(json_reply(200, dump(format_->whole(answers_))));
   }
   ended_ = true;
+}
+
+// Of the answers to each prompt the n whose tokens are the likeliest on average.
+void Generation::keep_best() {
+  const auto mean = [](const Answer& answer) {
+    double sum = 0;
+    for (const TokenLogprobs& token : answer.logprobs) sum += token.drawn.logprob;
+    return sum / static_cast<double>(std::max<size_t>(1, answer.logprobs.size()));
+  };
+  std::ranges::stable_sort(answers_, [&](const Answer& a, const Answer& b) {
+    return a.prompt != b.prompt ? a.prompt < b.prompt : mean(a) > mean(b);
+  });
+  std::vector<Answer> best;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    if (static_cast<int64_t>(i) % call_.best_of < call_.n) best.push_back(std::move(answers_[i]));
+  }
+  for (size_t i = 0; i < best.size(); ++i) best[i].index = static_cast<int64_t>(i);
+  answers_ = std::move(best);
 }
 
 // The stop string that the text ends before: it is still in the tokens.

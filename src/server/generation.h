@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/format.h"
@@ -38,15 +39,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   void check_supported() const;
   Request make_request(const PromptTokens& prompt, size_t index);
+  std::vector<std::pair<int32_t, float>> logit_bias() const;
   int64_t room_for(const PromptTokens& prompt) const;
 
   // Does `event` on the thread that writes, after start() is through.
   void post(std::function<void()> event);
   void open();
   void on_prompt(size_t index, int64_t done, Clock::time_point now);
-  void on_token(size_t index, int32_t token, const std::string& text, Clock::time_point now);
+  void on_token(size_t index, const Piece& more, Clock::time_point now);
   void on_finish(size_t index, const Completion& completion, Clock::time_point now);
   void flush(size_t index);
+  void keep_best();
   std::string stop_string(const Completion& completion) const;
   void fail(const ApiError& error);
 

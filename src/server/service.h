@@ -30,9 +30,11 @@ struct ServiceOptions {
   std::string model_path;
   std::set<std::string> aliases;  // the first is the model's name; none: the file's
   std::set<std::string> tags;
-  int64_t n_slots = 4;          // requests decoded at the same time
-  int64_t request_context = 0;  // tokens one request may reach; 0: the whole cache
-  bool metrics = false;         // GET /metrics
+  int64_t n_slots = 4;             // requests decoded at the same time
+  int64_t request_context = 0;     // tokens one request may reach; 0: the whole cache
+  std::string reasoning = "auto";  // on, off: where a request does not say
+  std::string reasoning_format;    // likewise; empty: the engine's own default
+  bool metrics = false;            // GET /metrics
   std::set<std::string> metrics_names{"tidal", "llamacpp"};
   bool slots = false;    // GET /slots
   bool verbose = false;  // __verbose in every reply

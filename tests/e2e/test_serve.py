@@ -140,6 +140,46 @@ class Serve(Case):
         self.assertEqual(reply["choices"][0]["text"], "one two")
         self.assertEqual(reply["usage"]["completion_tokens"], 0)
 
+    def test_logprobs(self):
+        reply = self.server.post("/v1/chat/completions", **CHAT, logprobs=True, top_logprobs=3)
+        tokens = reply["choices"][0]["logprobs"]["content"]
+        self.assertEqual(len(tokens), 6)
+        for token in tokens:  # at temperature 0
+            self.assertEqual(token["logprob"], token["top_logprobs"][0]["logprob"])
+            self.assertEqual(len(token["top_logprobs"]), 3)
+        streamed = [t for e in self.server.events("/v1/chat/completions", **CHAT, logprobs=True,
+                                                  top_logprobs=3)
+                    for t in ((e["choices"][0].get("logprobs") or {}).get("content") or [])]
+        self.assertEqual(streamed, tokens)
+
+    def test_echoed_prompts_have_logprobs(self):
+        tokens = self.server.post("/tokenize", prompt="one two three")["tokens"]
+        reply = self.server.post("/v1/completions", prompt=[tokens, tokens[:5]], max_tokens=1,
+                                 echo=True, logprobs=1)
+        for choice, n in zip(reply["choices"], (len(tokens), 5)):
+            logprobs = choice["logprobs"]
+            self.assertEqual(len(logprobs["tokens"]), n + 1)
+            self.assertIsNone(logprobs["token_logprobs"][0])
+            self.assertIsNone(logprobs["top_logprobs"][0])
+            for token, top in zip(logprobs["token_logprobs"][1:], logprobs["top_logprobs"][1:]):
+                self.assertLessEqual(token, max(top.values()))
+            self.assertEqual(logprobs["token_logprobs"][-1],
+                             max(logprobs["top_logprobs"][-1].values()))
+
+    def test_best_of(self):
+        ask = {"prompt": "one", "max_tokens": 4, "temperature": 2, "seed": 1}
+        best = self.server.post("/v1/completions", **ask, best_of=6)["choices"]
+        every = self.server.post("/v1/completions", **ask, n=6, logprobs=0)["choices"]
+        means = [sum(c["logprobs"]["token_logprobs"]) / len(c["logprobs"]["tokens"]) for c in every]
+        self.assertEqual([c["text"] for c in best], [every[means.index(max(means))]["text"]])
+
+    def test_logit_bias(self):
+        ask = {"prompt": "one", "n_predict": 8, "return_tokens": True, "ignore_eos": True}
+        token = self.server.post("/completion", **ask)["tokens"][0]
+        for bias in ({str(token): False}, [[token, -100]]):
+            never = self.server.post("/completion", **ask, logit_bias=bias)["tokens"]
+            self.assertNotIn(token, never)
+
     def test_method_of_a_request(self):
         tidal = {"method": "window", "budget": 32, "min_context": 0}
         reply = self.server.post("/v1/completions", prompt="x" * 300, max_tokens=8, tidal=tidal)

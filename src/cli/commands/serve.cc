@@ -46,6 +46,9 @@ struct Flags {
   std::string metrics_names = "tidal,llamacpp";
   bool slots = true;
   bool jinja = true;
+  std::string chat_template_file;
+  std::string reasoning = "auto";
+  std::string reasoning_format;
   bool verbose = false;
 };
 
@@ -90,6 +93,8 @@ server::ServerOptions server_options(const Flags& flags, const EngineOptions& en
   const auto names = split(flags.metrics_names);
   options.service.metrics_names = {names.begin(), names.end()};
   options.service.slots = flags.slots;
+  options.service.reasoning = flags.reasoning;
+  options.service.reasoning_format = flags.reasoning_format;
   options.service.verbose = flags.verbose;
   return options;
 }
@@ -137,6 +142,9 @@ void wait_for_interrupt() {
 int serve(Flags& flags) {
   EngineOptions& options = flags.model.engine;
   options.model = model_path(options.model);
+  if (!flags.chat_template_file.empty()) {
+    options.chat_template = read_text(flags.chat_template_file);
+  }
   options.threads = thread_count(options.threads);
   options.max_queue = static_cast<int32_t>(flags.max_queue);
   options.max_sequences = static_cast<int32_t>(flags.parallel > 0 ? flags.parallel : kSlots);
@@ -226,6 +234,18 @@ void add_serving_flags(CLI::App& command, Flags& flags) {
       ->capture_default_str();
   command.add_flag("--slots,!--no-slots", flags.slots, "GET /slots shows what runs (default)")
       ->group(group);
+  command
+      .add_option("--chat-template-file", flags.chat_template_file, "--chat-template from a file")
+      ->group(group);
+  command.add_option("--reasoning", flags.reasoning, "Whether models that can reason do so")
+      ->group(group)
+      ->check(CLI::IsMember({"on", "off", "auto"}))
+      ->capture_default_str();
+  command
+      .add_option("--reasoning-format", flags.reasoning_format,
+                  "none leaves reasoning in the text, deepseek gives it as reasoning_content")
+      ->group(group)
+      ->check(CLI::IsMember({"auto", "none", "deepseek"}));
   command
       .add_flag("--jinja,!--no-jinja", flags.jinja,
                 "Taken for scripts of llama-server: templates are always Jinja")
