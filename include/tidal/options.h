@@ -47,6 +47,21 @@ struct SamplingOptions {
   float xtc_threshold = 0.1f;  // what counts as likely for that; above 0.5: off
 };
 
+// What an answer has to be like.
+enum class GrammarKind {
+  kNone,
+  kJsonSchema,     // JSON that a schema describes
+  kJsonObject,     // any JSON object; without text
+  kRegex,          // a regular expression, for the whole answer
+  kEbnf,           // rules as llama.cpp writes them (GBNF), from `root` on
+  kStructuralTag,  // free text with parts of a form: xgrammar's structural tags, as JSON
+};
+
+struct GrammarOptions {
+  GrammarKind kind = GrammarKind::kNone;
+  std::string text;
+};
+
 struct RopeOptions {                   // what is not set stays the model's
   std::optional<std::string> scaling;  // none, linear, yarn
   std::optional<double> scale;         // context extension factor

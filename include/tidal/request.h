@@ -78,6 +78,7 @@ struct Request {
   std::vector<std::string> stop;     // ends the text before any of these
   std::vector<int32_t> stop_tokens;  // ... and before any of these tokens
   SamplingOptions sampling;
+  GrammarOptions grammar;  // needs a build with xgrammar
   MethodOptions attention;
   std::function<void(const TokenEvent&)> on_token;
   std::function<void(const Completion&)> on_finish;

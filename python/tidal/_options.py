@@ -23,6 +23,8 @@ class RequestOptions(TypedDict, total=False):
     xtc_threshold: float  # from 0 to 1
     seed: int  # a whole number from 0 to 9223372036854775807
     stop: str | Sequence[str]  # any text
+    json_schema: str  # a JSON schema
+    grammar: str  # rules, of which one is called root
     ignore_eos: bool  # true or false
     cache_prompt: bool  # true or false
     cache_salt: str  # any text

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "attention/method.h"
+#include "engine/grammar.h"
 #include "engine/stop_matcher.h"
 #include "runtime/sampler.h"
 #include "runtime/sequence.h"
@@ -35,6 +36,7 @@ struct ActiveRequest {
   int64_t since = -1;                // when it was first admitted, by the scheduler's clock
 
   Sampler sampler;
+  std::optional<GrammarMatcher> grammar;
   StreamDecoder decoder;
   StopMatcher stop;
   Completion completion;

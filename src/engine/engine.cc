@@ -49,6 +49,7 @@ class Engine::Impl {
   explicit Impl(const EngineOptions& options)
       : model_(Model::load(options.model, rope_override(options.rope))),
         tokenizer_(load_tokenizer(*model_)),
+        grammars_(tokenizer_, model_->config().vocab_size),
         context_size_(cache_capacity(options, model_->config())),
         limits_{options.max_sequences, options.prefill_chunk},
         runtime_(model_, options,
@@ -70,9 +71,12 @@ class Engine::Impl {
     std::shared_ptr<const AttentionMethod> method = runtime_.method(request.attention);
     const int64_t most = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
     Sampler sampler = make_sampler(request, tokenizer_, model_->config().vocab_size, most);
-    return inbox_.push(std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
-                                                       std::move(sampler),
-                                                       StreamDecoder(tokenizer_)));
+    std::shared_ptr<const CompiledGrammar> grammar;
+    if (request.grammar.kind != GrammarKind::kNone) grammar = grammars_.compile(request.grammar);
+    auto active = std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
+                                                  std::move(sampler), StreamDecoder(tokenizer_));
+    if (grammar != nullptr) active->grammar.emplace(std::move(grammar));
+    return inbox_.push(std::move(active));
   }
 
   void cancel(RequestId id) { inbox_.cancel(id); }
@@ -168,6 +172,7 @@ class Engine::Impl {
 
   std::shared_ptr<const Model> model_;
   Tokenizer tokenizer_;
+  GrammarCompiler grammars_;
   std::optional<ChatPrompter> prompter_;
   std::string chat_template_error_;  // why there is none
   int64_t context_size_;

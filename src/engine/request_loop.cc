@@ -264,11 +264,13 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
                                      fmt::format("after {} tokens", request.sequence->length())));
   }
   const int32_t token = draw(request, logits);
+  if (token < 0) return finish(request, FinishReason::kStop);
   if (std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end()) {
     request.completion.stop_token = token;
     return finish(request, FinishReason::kStop);
   }
-  if (!request.request.ignore_eos && tokenizer_.is_end_of_generation(token)) {
+  const bool may_stop = !request.request.ignore_eos || request.grammar.has_value();
+  if (may_stop && tokenizer_.is_end_of_generation(token)) {
     return finish(request, FinishReason::kStop);
   }
   request.sequence->enqueue(token);

@@ -13,7 +13,8 @@ namespace tidal {
 Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t vocab_size,
                      int64_t max_length);
 
-// The next token of a request; the sampler knows it. Throws Error when none may come.
+// The next token of a request, which its sampler and grammar know then; -1 at the end of a grammar
+// where no token ends a turn. Throws Error when none may come.
 int32_t draw(ActiveRequest& request, std::span<const float> logits);
 
 }  // namespace tidal

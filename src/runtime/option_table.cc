@@ -113,6 +113,14 @@ Request make_request(const Options& options) {
   request.cache_salt = options.cache_salt;
   request.stop = options.stop;
   request.sampling = options.sampling;
+  if (!options.grammar.empty() && !options.json_schema.empty()) {
+    fail_option("grammar", ErrorCode::kInvalidArgument,
+                "`grammar` and `json_schema` are both given, give one");
+  }
+  if (!options.grammar.empty()) request.grammar = {GrammarKind::kEbnf, options.grammar};
+  if (!options.json_schema.empty()) {
+    request.grammar = {GrammarKind::kJsonSchema, options.json_schema};
+  }
   if (options.dry_sequence_breakers.has_value()) {
     request.sampling.dry_sequence_breakers = *options.dry_sequence_breakers;
   }

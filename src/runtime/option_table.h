@@ -26,6 +26,8 @@ struct Options {
   std::vector<std::string> stop;
   // Instead of the default ones, from the first on; "none": no breakers.
   std::optional<std::vector<std::string>> dry_sequence_breakers;
+  std::string grammar;      // rules as llama.cpp writes them; this
+  std::string json_schema;  // or this
   bool cache_prompt = Request{}.cache_prompt;
   std::string cache_salt;
 };

@@ -30,6 +30,7 @@ struct Flags {
   bool chat = false;
   std::string system_prompt;
   std::string answer_prefix;
+  std::string grammar_file;
 };
 
 // What the prompt is made of; every source is read once.
@@ -73,6 +74,8 @@ int generate(Flags& flags) {
         "give the prompt with -p TEXT, -f FILE (both: file, then text) or --tokens FILE");
   }
   const Prompt prompt = read_prompt(flags);
+  if (!flags.grammar_file.empty()) flags.model.grammar = read_text(flags.grammar_file);
+  Request request = make_request(flags.model);
 
   const auto loading = Clock::now();
   EngineOptions options = flags.model.engine;
@@ -82,7 +85,6 @@ int generate(Flags& flags) {
   Engine engine = load_engine(options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - loading).count();
 
-  Request request = make_request(flags.model);
   request.prompt = prompt_tokens(flags, prompt, engine);
   warn_beyond_training(engine, static_cast<int64_t>(request.prompt.size()) +
                                    std::max<int64_t>(0, request.max_tokens));
@@ -129,6 +131,10 @@ void add_generate(CLI::App& app, Work& work) {
       ->group(group)
       ->needs("--chat");
   add_options(*command, OptionGroup::kGeneration, flags->model);
+  command->add_option("--grammar-file", flags->grammar_file, "As --grammar, from a file")
+      ->group("Generation")
+      ->excludes("--grammar")
+      ->excludes("--json-schema");
   add_options(*command, OptionGroup::kAttention, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return generate(*flags); }; });
