@@ -30,18 +30,11 @@ struct LogitBias {
   float bias = 0;                            // -inf: never
 };
 
-// What an answer has to be.
-struct AnswerShape {
-  enum class Kind { kAny, kJsonObject, kJsonSchema, kRegex, kGrammar };
-  Kind kind = Kind::kAny;
-  std::string text;  // the schema, expression or grammar
-};
-
 struct GenerateCall {
   Dialect dialect = Dialect::kChat;
   Options options;  // sampling, length, stop, method
   std::vector<LogitBias> logit_bias;
-  AnswerShape shape;
+  GrammarOptions grammar;            // that the answer has to be of
   std::vector<PromptParts> prompts;  // of completions
   bool several_prompts = false;      // given as a list, of one perhaps
   int64_t n = 1;                     // answers to each prompt

@@ -119,28 +119,27 @@ void read_logit_bias(GenerateCall& call, const Value& value) {
   }
 }
 
-void set_shape(GenerateCall& call, AnswerShape::Kind kind, std::string text,
-               std::string_view field) {
+void set_grammar(GenerateCall& call, GrammarKind kind, std::string text, std::string_view field) {
   constexpr size_t kLongest = 256 << 10;
   if (text.size() > kLongest) {
     refuse(field,
            fmt::format("'{}' has {} bytes, at most {} are read", field, text.size(), kLongest));
   }
-  call.shape = {kind, std::move(text)};
+  call.grammar = {kind, std::move(text)};
 }
 
 void set_schema(GenerateCall& call, const Value& schema, std::string_view field) {
   if (!schema.is_object() && !schema.is_boolean()) {
     refuse(field, fmt::format("the schema in '{}' has to be an object", field));
   }
-  set_shape(call, AnswerShape::Kind::kJsonSchema, dump(schema), field);
+  set_grammar(call, GrammarKind::kJsonSchema, dump(schema), field);
 }
 
 void read_response_format(GenerateCall& call, const Value& value) {
   const std::string type = text_member(value, "type");
   const Value& schema = member(value, "schema");
   if (type == "json_object" && schema.is_null()) {
-    set_shape(call, AnswerShape::Kind::kJsonObject, {}, "response_format");
+    set_grammar(call, GrammarKind::kJsonObject, {}, "response_format");
   } else if (type == "json_object") {
     set_schema(call, schema, "response_format");
   } else if (type == "json_schema") {
@@ -157,11 +156,11 @@ void read_json_schema(GenerateCall& call, const Value& value) {
 
 void read_grammar(GenerateCall& call, const Value& value) {
   if (text_of(value, "grammar").empty()) return;
-  set_shape(call, AnswerShape::Kind::kGrammar, text_of(value, "grammar"), "grammar");
+  set_grammar(call, GrammarKind::kEbnf, text_of(value, "grammar"), "grammar");
 }
 
 void read_regex(GenerateCall& call, const Value& value) {
-  set_shape(call, AnswerShape::Kind::kRegex, text_of(value, "guided_regex"), "guided_regex");
+  set_grammar(call, GrammarKind::kRegex, text_of(value, "guided_regex"), "guided_regex");
 }
 
 void read_prompt_field(GenerateCall& call, const Value& value) {

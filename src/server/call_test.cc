@@ -134,6 +134,27 @@ TEST(Call, LogprobsAreASwitchInChatAndACountInCompletions) {
   EXPECT_EQ(fault({{"logprobs", 2}}), "logprobs");
 }
 
+TEST(Call, FormatsOfTheAnswerAreGrammars) {
+  const json schema = {{"const", "42"}};
+  for (const json& body :
+       {json({{"json_schema", schema}}), json({{"guided_json", schema}}),
+        json({{"response_format", {{"type", "json_object"}, {"schema", schema}}}}),
+        json({{"response_format",
+               {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}}}})}) {
+    const GrammarOptions grammar = read(body).grammar;
+    EXPECT_EQ(grammar.kind, GrammarKind::kJsonSchema) << body;
+    EXPECT_EQ(grammar.text, schema.dump());
+  }
+  EXPECT_EQ(read({{"response_format", {{"type", "json_object"}}}}).grammar.kind,
+            GrammarKind::kJsonObject);
+  EXPECT_EQ(read({{"response_format", {{"type", "text"}}}}).grammar.kind, GrammarKind::kNone);
+  EXPECT_EQ(read({{"grammar", "root ::= x"}}).grammar.kind, GrammarKind::kEbnf);
+  EXPECT_EQ(read({{"guided_regex", "a+"}}).grammar.kind, GrammarKind::kRegex);
+  EXPECT_EQ(fault({{"response_format", {{"type", "sound"}}}}), "response_format");
+  EXPECT_EQ(fault({{"json_schema", 123}}), "json_schema");
+  EXPECT_EQ(fault({{"grammar", std::string((256 << 10) + 1, 'x')}}), "grammar");
+}
+
 TEST(Call, BestOfHoldsN) {
   EXPECT_EQ(fault({{"n", 3}, {"best_of", 2}}), "best_of");
   EXPECT_EQ(fault({{"best_of", 2}, {"stream", true}}), "best_of");

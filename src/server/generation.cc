@@ -52,9 +52,6 @@ int64_t Generation::room_for(const PromptTokens& prompt) const {
 }
 
 void Generation::check_supported() const {
-  if (call_.shape.kind != AnswerShape::Kind::kAny) {
-    throw ApiError(501, "this build cannot hold an answer to a format", "response_format");
-  }
   if (call_.post_sampling_probs) {
     throw ApiError(501, "probabilities are given before sampling only", "post_sampling_probs");
   }
@@ -100,6 +97,7 @@ Request Generation::make_request(const PromptTokens& prompt, size_t index) {
   request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
   request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
   request.stop_tokens = call_.stop_tokens;
+  if (call_.grammar.kind != GrammarKind::kNone) request.grammar = call_.grammar;
   request.logprobs = static_cast<int32_t>(call_.logprobs);
   request.prompt_logprobs = call_.echo && call_.logprobs >= 0;
   if (call_.best_of > call_.n) request.logprobs = std::max(0, request.logprobs);
