@@ -128,11 +128,29 @@ void set_grammar(GenerateCall& call, GrammarKind kind, std::string text, std::st
   call.grammar = {kind, std::move(text)};
 }
 
+// Older drafts call the schemas of a list's first entries "items" as well.
+Value with_prefix_items(Value schema) {
+  if (schema.is_array()) {
+    for (Value& entry : schema) entry = with_prefix_items(std::move(entry));
+  }
+  if (!schema.is_object()) return schema;
+  const auto items = schema.find("items");
+  if (items != schema.end() && items->is_array() && !schema.contains("prefixItems")) {
+    schema["prefixItems"] = std::move(*items);
+    schema.erase("items");
+  }
+  for (auto& [name, member] : schema.items()) {
+    const bool is_value = name == "const" || name == "enum" || name == "default";
+    if (!is_value) member = with_prefix_items(std::move(member));
+  }
+  return schema;
+}
+
 void set_schema(GenerateCall& call, const Value& schema, std::string_view field) {
   if (!schema.is_object() && !schema.is_boolean()) {
     refuse(field, fmt::format("the schema in '{}' has to be an object", field));
   }
-  set_grammar(call, GrammarKind::kJsonSchema, dump(schema), field);
+  set_grammar(call, GrammarKind::kJsonSchema, dump(with_prefix_items(schema)), field);
 }
 
 void read_response_format(GenerateCall& call, const Value& value) {

@@ -145,6 +145,9 @@ TEST(Call, FormatsOfTheAnswerAreGrammars) {
     EXPECT_EQ(grammar.kind, GrammarKind::kJsonSchema) << body;
     EXPECT_EQ(grammar.text, schema.dump());
   }
+  const json old = {{"items", {{{"type", "integer"}}}}, {"enum", {{{"items", {1}}}}}};
+  EXPECT_EQ(json::parse(read({{"json_schema", old}}).grammar.text),
+            json({{"prefixItems", {{{"type", "integer"}}}}, {"enum", {{{"items", {1}}}}}}));
   EXPECT_EQ(read({{"response_format", {{"type", "json_object"}}}}).grammar.kind,
             GrammarKind::kJsonObject);
   EXPECT_EQ(read({{"response_format", {{"type", "text"}}}}).grammar.kind, GrammarKind::kNone);
