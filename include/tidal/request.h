@@ -69,6 +69,7 @@ struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
   bool ignore_eos = false;
+  bool keep_special = false;     // control tokens show in the text, by their names
   int32_t logprobs = -1;         // of each token and of this many of the most likely ones; -1: none
   bool prompt_logprobs = false;  // with logprobs: of the prompt's tokens too; it is read as a whole
   // Rows of a prompt that full attention wrote are kept while there is room, and requests with the

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/fail.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "chat/builtin_templates.h"
 #include "chat/generic_tools.h"
@@ -28,16 +29,28 @@ std::string today() {
   return {text, std::strftime(text, sizeof(text), "%b %d %Y", &time)};
 }
 
-void append_answer(const Json& message, const ReasoningTags& tags, JinjaText& prompt) {
+bool has_text(const Json& message, const char* key) {
+  const auto found = message.find(key);
+  return found != message.end() && found->is_string() && *found != "";
+}
+
+bool wants_tools(const ChatRequest& request) {
+  return !request.tools.is_null() && request.tool_choice != ToolChoice::kNone;
+}
+
+// An answer to go on with, behind the prompt.
+void append_answer(const Json& message, const ReasoningTags& tags, JinjaText* prompt,
+                   bool* reasoning_open) {
   const std::string content = join_parts(message["content"], "\n\n");
-  const auto reasoning = message.find("reasoning_content");
-  if (reasoning != message.end() && reasoning->is_string() &&
-      !reasoning->get<std::string>().empty()) {
-    if (!opens_reasoning(prompt.str(), tags)) prompt.append(tags.start, /*is_content=*/false);
-    prompt.append(reasoning->get_ref<const std::string&>(), /*is_content=*/true);
-    if (!content.empty()) prompt.append(tags.end, /*is_content=*/false);
+  if (has_text(message, "reasoning_content")) {
+    if (!*reasoning_open) prompt->append(tags.start, /*is_content=*/false);
+    prompt->append(message["reasoning_content"].get_ref<const std::string&>(), true);
+    if (!content.empty()) prompt->append(tags.end, /*is_content=*/false);
+    *reasoning_open = content.empty();
+  } else if (content.find(tags.end) != std::string::npos) {
+    *reasoning_open = false;
   }
-  prompt.append(content, /*is_content=*/true);
+  prompt->append(content, /*is_content=*/true);
 }
 
 }  // namespace
@@ -74,7 +87,11 @@ void ChatPrompter::warn_once(std::atomic_flag& said, std::string_view what) cons
   if (!said.test_and_set()) spdlog::warn("{}", what);
 }
 
-JinjaText ChatPrompter::render(const ChatRequest& request) const {
+bool ChatPrompter::is_generic(const ChatRequest& request) const {
+  return wants_tools(request) && !traits_.tools;
+}
+
+ChatPrompter::Rendered ChatPrompter::render(const ChatRequest& request) const {
   Json messages = request.messages;
   Json answer;
   if (request.continue_final_message) {
@@ -89,26 +106,46 @@ JinjaText ChatPrompter::render(const ChatRequest& request) const {
   }
   ChatOptions options;
   options.keep_none_content = true;
-  const bool with_tools = !request.tools.is_null() && request.tool_choice != ToolChoice::kNone;
-  const bool generic = with_tools && !traits_.tools;
+  const bool generic = is_generic(request);
   if (generic) {
     warn_once(said_->generic_tools,
               "the chat template knows no tools: they are described in the system message");
     describe_tools(request.tools, messages);
-  } else if (with_tools) {
+  } else if (wants_tools(request)) {
     options.tools = request.tools;
   }
   if (generic || !traits_.tool_calls) write_out_calls(messages);
   options.variables = request.variables;
-  if (!options.variables.contains("datetime")) options.variables["datetime"] = today();
-  options.add_generation_prompt = request.add_generation_prompt || request.continue_final_message;
-  JinjaText text = template_.render_marked(shape_messages(std::move(messages), traits_), options);
-  if (!request.enable_thinking && !traits_.follows_thinking &&
-      opens_reasoning(text.str(), reasoning_)) {
-    text.append(reasoning_.end, /*is_content=*/false);
+  if (template_.source().find("datetime") != std::string::npos) {  // Firefunction's two
+    if (!options.variables.contains("datetime")) options.variables["datetime"] = today();
+    if (!options.variables.contains("functions")) {
+      options.variables["functions"] = request.tools.is_null() ? "" : dump(request.tools);
+    }
   }
-  if (request.continue_final_message) append_answer(answer, reasoning_, text);
-  return text;
+  options.add_generation_prompt = request.add_generation_prompt || request.continue_final_message;
+  Rendered result;
+  result.text = template_.render_marked(shape_messages(std::move(messages), traits_), options);
+  result.reasoning_open = opens_reasoning(result.text.str(), reasoning_);
+  if (result.reasoning_open && !request.enable_thinking && !traits_.follows_thinking) {
+    result.text.append(reasoning_.end, /*is_content=*/false);
+    result.reasoning_open = false;
+  }
+  if (request.continue_final_message) {
+    append_answer(answer, reasoning_, &result.text, &result.reasoning_open);
+  }
+  return result;
+}
+
+SyntaxData ChatPrompter::syntax(const ChatRequest& request, bool reasoning_open) const {
+  SyntaxData syntax;
+  syntax.format =
+      is_generic(request) ? &reply_format("hermes") : &find_reply_format(template_.source());
+  syntax.reasoning = reasoning_;
+  syntax.split_reasoning = request.reasoning_format != ReasoningFormat::kNone;
+  syntax.reasoning_open = reasoning_open;
+  syntax.parallel_calls = request.parallel_tool_calls;
+  if (wants_tools(request)) syntax.tools = request.tools;
+  return syntax;
 }
 
 std::vector<TokenId> ChatPrompter::encode(const JinjaText& text) const {
@@ -125,11 +162,26 @@ ChatPrompt ChatPrompter::prompt(const ChatRequest& request) const {
     warn_once(said_->fallback,
               "the model brings no chat template: ChatML is taken (option chat_template)");
   }
-  const JinjaText text = render(request);
+  const Rendered rendered = render(request);
   ChatPrompt prompt;
-  prompt.tokens = encode(text);
-  prompt.text = text.str();
+  prompt.tokens = encode(rendered.text);
+  prompt.text = rendered.text.str();
   if (!end_.empty()) prompt.stop.push_back(end_);
+  const auto data = std::make_shared<const SyntaxData>(syntax(request, rendered.reasoning_open));
+  for (const std::string_view tag : tags_of(*data)) {
+    const auto token = tokenizer_.find(tag);
+    if (token.has_value() && tokenizer_.is_control(*token)) prompt.keep_special = true;
+  }
+  for (const std::string_view tag : data->format->ends) {
+    const auto token = tokenizer_.find(tag);
+    if (!token.has_value() || !tokenizer_.is_end_of_generation(*token)) {
+      prompt.stop.emplace_back(tag);
+    }
+  }
+  if (request.tool_choice == ToolChoice::kRequired) {
+    prompt.structural_tag = required_calls(*data, request.tool_name);
+  }
+  prompt.syntax = ChatSyntax(data);
   return prompt;
 }
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "chat/chat_request.h"
-#include "chat/reasoning_tags.h"
+#include "chat/syntax.h"
 #include "chat/template_traits.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -37,7 +37,13 @@ class ChatPrompter {
   const TemplateTraits& traits() const { return traits_; }
 
  private:
-  JinjaText render(const ChatRequest& request) const;
+  struct Rendered {
+    JinjaText text;
+    bool reasoning_open = false;
+  };
+  Rendered render(const ChatRequest& request) const;
+  SyntaxData syntax(const ChatRequest& request, bool reasoning_open) const;
+  bool is_generic(const ChatRequest& request) const;
   std::vector<TokenId> encode(const JinjaText& text) const;
   void warn_once(std::atomic_flag& said, std::string_view what) const;
 

@@ -25,7 +25,7 @@ class Prober {
     options_.jinja.limits = {200'000, int64_t{16} << 20, int64_t{1} << 20, 300};
     options_.jinja.now = std::tm{};
     options_.jinja.now->tm_mday = 1;
-    options_.variables = {{"enable_thinking", true}, {"datetime", ""}};
+    options_.variables = {{"enable_thinking", true}, {"datetime", ""}, {"functions", ""}};
     options_.keep_none_content = true;
   }
 

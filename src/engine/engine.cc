@@ -73,8 +73,9 @@ class Engine::Impl {
     Sampler sampler = make_sampler(request, tokenizer_, model_->config().vocab_size, most);
     std::shared_ptr<const CompiledGrammar> grammar;
     if (request.grammar.kind != GrammarKind::kNone) grammar = grammars_.compile(request.grammar);
+    StreamDecoder decoder(tokenizer_, request.keep_special);
     auto active = std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
-                                                  std::move(sampler), StreamDecoder(tokenizer_));
+                                                  std::move(sampler), std::move(decoder));
     if (grammar != nullptr) active->grammar.emplace(std::move(grammar));
     return inbox_.push(std::move(active));
   }

@@ -368,6 +368,17 @@ TEST(Engine, AModelWithoutATemplateTakesChatMl) {
   EXPECT_EQ(prompt.text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
+TEST(Engine, ControlTokensShowWhereTheyAreAskedFor) {
+  Engine engine(options());
+  const Message hello[] = {{"user", "hello"}};
+  Request request = make_request(engine, "hello", "full");
+  request.sampling.temperature = 0;
+  request.sampling.logit_bias = {{engine.encode_chat(hello).front(), 1000.0f}};
+  EXPECT_EQ(engine.run(request).text, "");
+  request.keep_special = true;
+  EXPECT_THAT(engine.run(request).text, testing::StartsWith("<|im_start|><|im_start|>"));
+}
+
 TEST(Engine, AChatRequestBecomesThePromptOfItsMessages) {
   Engine engine(options());
   const Message messages[] = {{"system", "Be brief."}, {"user", "hello"}};

@@ -121,7 +121,7 @@ Value filter_tojson(Run& run, const Value& value, const Arguments& args) {
 }
 
 Value filter_safe(Run& run, const Value&, const Arguments&) {
-  run.unsupported("the filter 'safe' anywhere but at the end of an output");
+  run.unsupported("the filter 'safe' where its text is neither put out nor joined by ~");
 }
 
 // A string as Python's float() reads it.

@@ -72,6 +72,12 @@ TEST(Jinja, QuotesWhatItDoesNotKnow) {
   expect_error(code, "'%Q' in a time format", "{{ strftime_now('%Q') }}");
 }
 
+// As in templates of Qwen3-Coder.
+TEST(Jinja, SafeTextIsJoinedAsItIs) {
+  EXPECT_EQ(render("{{ '<' ~ (x | tojson | safe) ~ '>' ~ (x|safe) }}", {{"x", "a&b"}}),
+            "<\"a&b\">a&b");
+}
+
 TEST(Jinja, TellsKindsOfErrorsApart) {
   expect_error(ErrorCode::kCorrupt, "line 2", "\n{% if x %}");
   expect_error(ErrorCode::kCorrupt, "expected", "{{ 1 + }}");

@@ -71,13 +71,7 @@ class Parser {
   Node parse_output() {
     Node node = make(StmtKind::kOutput);
     tokens_.next();
-    node->expr = expressions_.parse_tuple();
-    // Output is not escaped, so a last `safe` changes nothing; elsewhere it would.
-    while (node->expr->kind == ExprKind::kFilter && node->expr->name == "safe" &&
-           node->expr->children.size() == 1 && node->expr->keywords.empty()) {
-      ExprPtr inner = std::move(node->expr->children[0]);
-      node->expr = std::move(inner);
-    }
+    node->expr = without_safe(expressions_.parse_tuple());
     tokens_.expect(TokenKind::kVariableEnd, "the end of the tag");
     return node;
   }
