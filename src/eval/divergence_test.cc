@@ -12,7 +12,7 @@
 namespace tidal::test {
 namespace {
 
-std::vector<float> logs(std::vector<double> probabilities, double shift = 0) {
+std::vector<float> logs(const std::vector<double>& probabilities, double shift = 0) {
   std::vector<float> logits;
   for (const double p : probabilities) logits.push_back(static_cast<float>(std::log(p) + shift));
   return logits;

@@ -40,7 +40,7 @@ TEST_F(ResultLogTest, DropsALineThatWasCutOff) {
 }
 
 TEST_F(ResultLogTest, RefusesOtherSettingsAndOtherFiles) {
-  ResultLog(path_, {{"seed", 1}});
+  { const ResultLog log(path_, {{"seed", 1}}); }
   expect_error(ErrorCode::kInvalidArgument, {"log.jsonl", "seed 1", "this run has 2", "-o"}, [&] {
     ResultLog(path_, {{"seed", 2}});
   });

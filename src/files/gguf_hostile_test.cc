@@ -317,7 +317,7 @@ TEST_F(GgufPathTest, EachNamesThePath) {
   };
   expect(ErrorCode::kNotFound, folder_ + "/absent.gguf", "No such file");
   expect(ErrorCode::kIo, folder_, "not a regular file");
-  std::ofstream(folder_ + "/empty.gguf");
+  std::ofstream(folder_ + "/empty.gguf") << "";
   expect(ErrorCode::kCorrupt, folder_ + "/empty.gguf", "empty");
   std::ofstream(folder_ + "/text.gguf") << "hello, this is not a model";
   expect(ErrorCode::kCorrupt, folder_ + "/text.gguf", "not a GGUF file");

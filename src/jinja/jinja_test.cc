@@ -42,7 +42,7 @@ TEST(Jinja, RendersAsJinja2Does) {
   for (const auto& [group, cases] : data["groups"].items()) {
     for (const auto& test_case : cases) {
       const std::string source = test_case["template"];
-      SCOPED_TRACE(group + ": " + source);
+      SCOPED_TRACE(testing::Message() << group << ": " << source);
       if (test_case.contains("error")) {
         EXPECT_THROW(render(source, data["context"]), Error) << test_case["error"];
         continue;
