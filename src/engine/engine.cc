@@ -9,6 +9,7 @@
 #include "engine/check_request.h"
 #include "engine/engine_model.h"
 #include "engine/inbox.h"
+#include "engine/model_info.h"
 #include "engine/request_loop.h"
 #include "engine/sampling.h"
 #include "runtime/model_options.h"
@@ -121,23 +122,7 @@ class Engine::Impl {
     return *prompter_;
   }
 
-  ModelInfo info() const {
-    const Config& config = model_->config();
-    ModelInfo info;
-    info.name = config.name;
-    info.path = model_->path();
-    info.architecture = config.architecture;
-    info.n_parameters = model_->n_parameters();
-    info.n_bytes = static_cast<int64_t>(model_->weight_bytes());
-    info.n_layers = config.n_layers();
-    info.d_model = config.d_model;
-    info.vocab_size = config.vocab_size;
-    info.trained_context = config.context_length;
-    info.token_bytes = static_cast<int64_t>(runtime_.bytes_per_token());
-    info.bos = tokenizer_.bos();
-    info.eos = tokenizer_.eos();
-    return info;
-  }
+  ModelInfo info() const { return model_info(*model_, tokenizer_, runtime_.bytes_per_token()); }
 
   const Model& model() const { return *model_; }
   std::shared_ptr<const Model> shared_model() const { return model_; }
