@@ -7,6 +7,7 @@
 namespace tidal {
 namespace {
 
+// NOLINTNEXTLINE(readability-function-size): a table
 const std::vector<ReplyFormat>& table() {
   // The first whose marks a template has is its format.
   static const std::vector<ReplyFormat> formats{
