@@ -1,5 +1,5 @@
-# xgrammar, where scripts/get-xgrammar installed it: target tidal_xgrammar, empty without it. Only
-# for a shared libtidal: a static one would leave it to those who link it.
+# xgrammar, where scripts/get-xgrammar installed it: TIDAL_XGRAMMAR_LIBS, empty without it. Only for a
+# shared libtidal: a static one would leave it to those who link it.
 set(TIDAL_XGRAMMAR "" CACHE PATH "Where scripts/get-xgrammar installed xgrammar; empty: its default")
 set(prefix ${TIDAL_XGRAMMAR})
 if(NOT prefix)
@@ -10,16 +10,18 @@ if(NOT prefix)
   set(prefix ${cache}/tidal/xgrammar-0.2.8)
 endif()
 
-add_library(tidal_xgrammar INTERFACE)
+set(TIDAL_XGRAMMAR_LIBS "")
 if(NOT BUILD_SHARED_LIBS)
   message(STATUS "Grammars: no, libtidal is static")
 elseif(CMAKE_CROSSCOMPILING)
   message(STATUS "Grammars: no, xgrammar is built for this machine")
 elseif(EXISTS ${prefix}/lib/libxgrammar.a AND EXISTS ${prefix}/include/xgrammar/xgrammar.h)
   message(STATUS "Grammars: xgrammar in ${prefix}")
+  add_library(tidal_xgrammar INTERFACE)
   target_include_directories(tidal_xgrammar SYSTEM INTERFACE ${prefix}/include)
   target_compile_definitions(tidal_xgrammar INTERFACE TIDAL_HAS_XGRAMMAR)
   target_link_libraries(tidal_xgrammar INTERFACE ${prefix}/lib/libxgrammar.a)
+  set(TIDAL_XGRAMMAR_LIBS tidal_xgrammar)
 else()
   message(STATUS "Grammars: no, there is no xgrammar in ${prefix}; scripts/get-xgrammar builds it")
 endif()
