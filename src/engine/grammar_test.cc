@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "engine/engine_model.h"
 #include "engine/engine_test_util.h"
@@ -200,8 +199,7 @@ TEST_F(GrammarTest, AnswersKeepToAnExpressionToItsEnd) {
     request.ignore_eos = ignore_eos;
     const Completion completion = engine.run(std::move(request));
     EXPECT_EQ(completion.finish_reason, FinishReason::kStop);
-    EXPECT_TRUE(std::regex_match(completion.text, std::regex("[0-9]{3}-[a-c]{2}")))
-        << completion.text;
+    EXPECT_THAT(completion.text, testing::MatchesRegex("[0-9]{3}-[a-c]{2}")) << completion.text;
   }
 }
 
