@@ -68,7 +68,8 @@ Json progress_json(const Progress& progress) {
           {"time_ms", static_cast<int64_t>(progress.since_ms)}};
 }
 
-Json tidal_json(const Completion& completion) {
+Json tidal_json(const Answer& answer) {
+  const Completion& completion = *answer.completion;
   Json json = {{"method", completion.method},           {"plan", completion.plan},
                {"rows_read", completion.rows.read},     {"rows_total", completion.rows.total},
                {"rows_share", completion.rows.share()}, {"corrections", completion.corrections}};
@@ -78,6 +79,7 @@ Json tidal_json(const Completion& completion) {
                     completion.prompt_tokens + static_cast<int64_t>(completion.tokens.size()));
   }
   if (!completion.reuse_note.empty()) json["reuse_note"] = completion.reuse_note;
+  if (!answer.warning.empty()) json["warning"] = answer.warning;
   return json;
 }
 

@@ -13,22 +13,16 @@
 #include <vector>
 
 #include "server/call.h"
+#include "tidal/chat.h"
 #include "tidal/engine.h"
 
 namespace tidal::server {
-
-struct ToolPiece {
-  int index = 0;
-  std::string id;  // it and the name come with a call's first piece only
-  std::string name;
-  std::string arguments;
-};
 
 // What came since the last one. Of a completion only text, tokens and logprobs.
 struct Piece {
   std::string text;
   std::string reasoning;
-  std::vector<ToolPiece> tools;
+  std::vector<ToolCallDelta> tools;
   std::vector<int32_t> tokens;
   std::vector<TokenLogprobs> logprobs;  // of tokens, where the call asks for them
 
@@ -57,11 +51,12 @@ struct Answer {
   // So far, or all of it once `completion` is there.
   std::string text;
   std::string reasoning;
-  std::vector<ToolPiece> tools;
+  std::vector<ToolCallDelta> tools;
   std::vector<int32_t> tokens;
   std::vector<TokenLogprobs> logprobs;
   std::optional<Completion> completion;
   std::string stop_string;  // that ended it, or empty
+  std::string warning;      // what of it could not be read as it was meant, or empty
 };
 
 // What replies say about themselves.
@@ -81,8 +76,9 @@ inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 Json usage_json(std::span<const Answer> answers, bool only_prompt);
 Json timings_json(const Progress& progress);
 Json progress_json(const Progress& progress);  // llama.cpp's prompt_progress
-// Method, plan and rows; why a sparse method read everything, if it did; where reuse ended and why.
-Json tidal_json(const Completion& completion);
+// Method, plan and rows; why a sparse method read everything, if it did; where reuse ended and why;
+// the answer's warning.
+Json tidal_json(const Answer& answer);
 
 // "stop", "length" or "tool_calls".
 std::string_view finish_reason(const Answer& answer);

@@ -30,9 +30,9 @@ std::vector<int32_t> tokens_of(const Engine& engine, const PromptParts& parts) {
 void complete(Service& service, HttpCall& call, Dialect dialect) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
   if (generate.prompts.empty()) refuse("prompt", "'prompt' is missing");
-  std::vector<PromptTokens> prompts;
+  std::vector<ChatPrompt> prompts;
   for (const PromptParts& parts : generate.prompts) {
-    prompts.push_back({tokens_of(service.engine(), parts), {}});
+    prompts.emplace_back().tokens = tokens_of(service.engine(), parts);
   }
   std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
 }
@@ -69,9 +69,8 @@ ChatPrompt chat_prompt(Service& service, const nlohmann::json& body) {
 
 void chat(Service& service, HttpCall& call, Dialect dialect, const nlohmann::json& body) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
-  ChatPrompt prompt = chat_prompt(service, body);
-  const std::vector<PromptTokens> prompts{{std::move(prompt.tokens), std::move(prompt.stop)}};
-  std::make_shared<Generation>(service, std::move(generate), call.responder)->start(prompts);
+  std::make_shared<Generation>(service, std::move(generate), call.responder)
+      ->start({chat_prompt(service, body)});
 }
 
 void send_count(Service& service, HttpCall& call, const nlohmann::json& body, const char* object) {

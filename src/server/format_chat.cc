@@ -7,7 +7,7 @@
 namespace tidal::server {
 namespace {
 
-Json tool_json(const ToolPiece& tool, bool with_index) {
+Json tool_json(const ToolCallDelta& tool, bool with_index) {
   Json function = Json::object();
   if (!tool.name.empty()) function["name"] = tool.name;
   function["arguments"] = tool.arguments;
@@ -48,7 +48,7 @@ class ChatFormat : public OpenAiFormat {
     };
     if (!piece.reasoning.empty()) add({{"reasoning_content", piece.reasoning}});
     if (!piece.text.empty()) add({{"content", piece.text}});
-    for (const ToolPiece& tool : piece.tools) {
+    for (const ToolCallDelta& tool : piece.tools) {
       add({{"tool_calls", Json::array({tool_json(tool, /*with_index=*/true)})}});
     }
     return text;
@@ -96,7 +96,7 @@ class ChatFormat : public OpenAiFormat {
     const bool only_tools = answer.text.empty() && !answer.tools.empty();
     json["content"] = only_tools ? Json() : Json(answer.text);
     if (!answer.reasoning.empty()) json["reasoning_content"] = answer.reasoning;
-    for (const ToolPiece& tool : answer.tools) {
+    for (const ToolCallDelta& tool : answer.tools) {
       json["tool_calls"].push_back(tool_json(tool, /*with_index=*/false));
     }
     return json;

@@ -61,7 +61,6 @@ class LlamaFormat : public Format {
   }
 
   Json last(const Answer& answer, bool with_text) const {
-    const Completion& completion = *answer.completion;
     Json reply = {
         {"index", answer.index},
         {"content", with_text ? answer.text : ""},
@@ -79,7 +78,7 @@ class LlamaFormat : public Format {
         {"stopping_word", answer.stop_string},
         {"tokens_cached", answer.progress.prompt_tokens + answer.progress.generated},
         {"timings", timings_json(answer.progress)},
-        {"tidal", tidal_json(completion)}};
+        {"tidal", tidal_json(answer)}};
     if (with_text && call_.logprobs >= 0) {
       reply["completion_probabilities"] = llama_logprobs(info_, answer.logprobs);
     }

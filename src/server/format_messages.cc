@@ -20,7 +20,7 @@ class MessagesFormat : public Format {
     if (!answer.text.empty() || answer.tools.empty()) {
       content.push_back({{"type", "text"}, {"text", answer.text}});
     }
-    for (const ToolPiece& tool : answer.tools) {
+    for (const ToolCallDelta& tool : answer.tools) {
       const Json input = Json::parse(tool.arguments, nullptr, /*allow_exceptions=*/false);
       content.push_back({{"type", "tool_use"},
                          {"id", tool.id},
@@ -46,7 +46,7 @@ class MessagesFormat : public Format {
       text += open(Block::kText, {{"type", "text"}, {"text", ""}});
       text += delta({{"type", "text_delta"}, {"text", piece.text}});
     }
-    for (const ToolPiece& tool : piece.tools) {
+    for (const ToolCallDelta& tool : piece.tools) {
       if (!tool.name.empty()) {
         text += open(Block::kTool, {{"type", "tool_use"},
                                     {"id", tool.id},

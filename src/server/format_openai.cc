@@ -40,7 +40,7 @@ void OpenAiFormat::add_numbers(Json& reply, std::span<const Answer> answers,
                                bool with_usage) const {
   if (with_usage) reply["usage"] = usage_json(answers, call_.only_prompt);
   reply["timings"] = timings_json(answers.front().progress);
-  reply["tidal"] = tidal_json(*answers.front().completion);
+  reply["tidal"] = tidal_json(answers.front());
 }
 
 std::string OpenAiFormat::end(std::span<const Answer> answers) {

@@ -16,7 +16,7 @@ class ResponsesFormat : public Format {
     const Answer& answer = answers.front();
     if (!answer.reasoning.empty()) add_item(Item::kReasoning, answer.reasoning, {});
     if (!answer.text.empty() || answer.tools.empty()) add_item(Item::kMessage, answer.text, {});
-    for (const ToolPiece& tool : answer.tools) add_item(Item::kCall, tool.arguments, tool);
+    for (const ToolCallDelta& tool : answer.tools) add_item(Item::kCall, tool.arguments, tool);
     return finished(answer);
   }
 
@@ -38,7 +38,7 @@ class ResponsesFormat : public Format {
       text += open(Item::kMessage, {});
       text += delta("response.output_text.delta", piece.text, answer);
     }
-    for (const ToolPiece& tool : piece.tools) {
+    for (const ToolCallDelta& tool : piece.tools) {
       if (!tool.name.empty()) text += open(Item::kCall, tool);
       if (!tool.arguments.empty()) {
         text += delta("response.function_call_arguments.delta", tool.arguments, answer);
@@ -86,7 +86,7 @@ class ResponsesFormat : public Format {
             {"text", text}};
   }
 
-  Json item_json(Item item, const std::string& text, const ToolPiece& tool, bool done) const {
+  Json item_json(Item item, const std::string& text, const ToolCallDelta& tool, bool done) const {
     const char* status = done ? "completed" : "in_progress";
     Json parts = Json::array();
     if (done && item != Item::kCall) parts.push_back(text_part(item, text));
@@ -106,12 +106,12 @@ class ResponsesFormat : public Format {
     }
   }
 
-  void add_item(Item item, const std::string& text, const ToolPiece& tool) {
+  void add_item(Item item, const std::string& text, const ToolCallDelta& tool) {
     output_.push_back(item_json(item, text, tool, /*done=*/true));
   }
 
   // The item that text goes into from now on; a call always begins a new one.
-  std::string open(Item item, const ToolPiece& tool) {
+  std::string open(Item item, const ToolCallDelta& tool) {
     if (item == item_ && item != Item::kCall) return {};
     std::string text = close();
     item_ = item;
@@ -191,14 +191,14 @@ class ResponsesFormat : public Format {
                       {"output_tokens", progress.generated},
                       {"output_tokens_details", {{"reasoning_tokens", 0}}},
                       {"total_tokens", progress.prompt_tokens + progress.generated}};
-    reply["tidal"] = tidal_json(*answer.completion);
+    reply["tidal"] = tidal_json(answer);
     return reply;
   }
 
   int64_t sequence_ = 0;
   Json output_ = Json::array();  // items that are complete
   Item item_ = Item::kNone;      // the one that is open
-  ToolPiece tool_;
+  ToolCallDelta tool_;
   std::string text_;  // of it, so far
 };
 

@@ -16,6 +16,12 @@ double milliseconds(std::chrono::steady_clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
+void add(Piece& piece, const ChatDelta& delta) {
+  piece.text += delta.content;
+  piece.reasoning += delta.reasoning;
+  piece.tools.insert(piece.tools.end(), delta.tool_calls.begin(), delta.tool_calls.end());
+}
+
 ApiError too_long(int64_t n_prompt, int64_t context) {
   ApiError error(400,
                  fmt::format("the prompt has {} tokens, which exceeds the available context size "
@@ -43,7 +49,7 @@ Generation::Generation(Service& service, GenerateCall call, const Responder& res
 
 Generation::~Generation() { service_.leave(this); }
 
-int64_t Generation::room_for(const PromptTokens& prompt) const {
+int64_t Generation::room_for(const ChatPrompt& prompt) const {
   const int64_t context = service_.request_context();
   const auto n_prompt = static_cast<int64_t>(prompt.tokens.size());
   if (n_prompt == 0) refuse("prompt", "the prompt is empty");
@@ -57,7 +63,7 @@ void Generation::check_supported() const {
   }
 }
 
-void Generation::start(const std::vector<PromptTokens>& prompts) {
+void Generation::start(const std::vector<ChatPrompt>& prompts) {
   check_supported();
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
@@ -70,12 +76,14 @@ void Generation::start(const std::vector<PromptTokens>& prompts) {
       for (const int32_t token : answer.prompt_tokens) answer.prompt_text += service_.piece(token);
       if (call_.echo) answer.echo_text = service_.engine().decode(answer.prompt_tokens);
       answer.progress.prompt_tokens = std::ssize(answer.prompt_tokens);
+      readers_.emplace_back(prompts[p].syntax);
       requests.push_back(make_request(prompts[p], index));
       requests.back().sampling.seed += static_cast<uint64_t>(i);
     }
   }
   times_.resize(requests.size());
   pieces_.resize(requests.size());
+  ended_early_.resize(requests.size());
   try {
     for (Request& request : requests) {
       const RequestId id = service_.engine().submit(std::move(request));
@@ -90,14 +98,18 @@ void Generation::start(const std::vector<PromptTokens>& prompts) {
   responder_.on_close([self = shared_from_this()] { self->cancel(); });
 }
 
-Request Generation::make_request(const PromptTokens& prompt, size_t index) {
+Request Generation::make_request(const ChatPrompt& prompt, size_t index) {
   const int64_t room = room_for(prompt);
   Request request = tidal::make_request(call_.options);
   request.prompt = prompt.tokens;
   request.max_tokens = request.max_tokens < 0 ? room : std::min(room, request.max_tokens);
   request.stop.insert(request.stop.end(), prompt.stop.begin(), prompt.stop.end());
   request.stop_tokens = call_.stop_tokens;
-  if (call_.grammar.kind != GrammarKind::kNone) request.grammar = call_.grammar;
+  request.keep_special = prompt.keep_special;
+  request.grammar = call_.grammar;
+  if (!prompt.structural_tag.empty()) {
+    request.grammar = {GrammarKind::kStructuralTag, prompt.structural_tag};
+  }
   request.logprobs = static_cast<int32_t>(call_.logprobs);
   request.prompt_logprobs = call_.echo && call_.logprobs >= 0;
   if (call_.best_of > call_.n) request.logprobs = std::max(0, request.logprobs);
@@ -194,20 +206,28 @@ void Generation::on_token(size_t index, const Piece& more, Clock::time_point now
   answer.progress.generated += std::ssize(more.tokens);
   piece.tokens.insert(piece.tokens.end(), more.tokens.begin(), more.tokens.end());
   piece.logprobs.insert(piece.logprobs.end(), more.logprobs.begin(), more.logprobs.end());
-  piece.text += more.text;
+  add(piece, readers_[index].push(more.text));
   if (!piece.empty()) flush(index);
+  if (readers_[index].done()) end_early(index, FinishReason::kStop);
   if (call_.max_time_ms > 0 &&
       answer.progress.generate_ms > static_cast<double>(call_.max_time_ms)) {
-    times_[index].over = true;
-    const std::lock_guard lock(mutex_);
-    service_.engine().cancel(requests_[index]);
+    end_early(index, FinishReason::kLength);
   }
+}
+
+void Generation::end_early(size_t index, FinishReason reason) {
+  if (ended_early_[index].has_value()) return;
+  ended_early_[index] = reason;
+  const std::lock_guard lock(mutex_);
+  service_.engine().cancel(requests_[index]);
 }
 
 void Generation::flush(size_t index) {
   Answer& answer = answers_[index];
   const Piece piece = std::exchange(pieces_[index], {});
   answer.text += piece.text;
+  answer.reasoning += piece.reasoning;
+  answer.tools.insert(answer.tools.end(), piece.tools.begin(), piece.tools.end());
   answer.tokens.insert(answer.tokens.end(), piece.tokens.begin(), piece.tokens.end());
   answer.logprobs.insert(answer.logprobs.end(), piece.logprobs.begin(), piece.logprobs.end());
   if (call_.stream && !piece.empty()) responder_.write(format_->piece(answer, piece));
@@ -217,13 +237,15 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   if (completion.finish_reason == FinishReason::kError) {
     return fail({500, completion.error});
   }
-  if (completion.finish_reason == FinishReason::kCancelled && !times_[index].over) {
+  if (completion.finish_reason == FinishReason::kCancelled && !ended_early_[index].has_value()) {
     return fail({503, "the request was cancelled"});
   }
+  if (!call_.only_prompt) add(pieces_[index], readers_[index].finish());
   flush(index);
   Answer& answer = answers_[index];
   answer.completion = completion;
-  if (times_[index].over) answer.completion->finish_reason = FinishReason::kLength;
+  if (ended_early_[index].has_value()) answer.completion->finish_reason = *ended_early_[index];
+  answer.warning = readers_[index].reply().warning;
   answer.stop_string = stop_string(completion);
   Progress& progress = answer.progress;
   progress.cached_tokens = completion.reused_tokens;

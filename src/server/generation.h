@@ -8,19 +8,16 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/format.h"
 #include "server/service.h"
+#include "tidal/chat.h"
 
 namespace tidal::server {
-
-struct PromptTokens {
-  std::vector<int32_t> tokens;
-  std::vector<std::string> stop;  // more than the call's
-};
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
@@ -31,16 +28,16 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // On a thread that reads requests. Throws ApiError where a prompt does not fit, or Error as
   // Engine::submit; then nothing was sent.
-  void start(const std::vector<PromptTokens>& prompts);
+  void start(const std::vector<ChatPrompt>& prompts);
   void cancel();  // from any thread
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void check_supported() const;
-  Request make_request(const PromptTokens& prompt, size_t index);
+  Request make_request(const ChatPrompt& prompt, size_t index);
   std::vector<std::pair<int32_t, float>> logit_bias() const;
-  int64_t room_for(const PromptTokens& prompt) const;
+  int64_t room_for(const ChatPrompt& prompt) const;
 
   // Does `event` on the thread that writes, after start() is through.
   void post(std::function<void()> event);
@@ -48,6 +45,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void on_prompt(size_t index, int64_t done, Clock::time_point now);
   void on_token(size_t index, const Piece& more, Clock::time_point now);
   void on_finish(size_t index, const Completion& completion, Clock::time_point now);
+  void end_early(size_t index, FinishReason reason);
   void flush(size_t index);
   void keep_best();
   std::string stop_string(const Completion& completion) const;
@@ -66,14 +64,15 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Times {
     Clock::time_point prompt;  // its reading began
     Clock::time_point first;   // token
-    bool over = false;         // it took longer than the call allows
   };
   bool is_open_ = false;
   bool ended_ = false;
   std::vector<std::function<void()>> early_;
   std::vector<Answer> answers_;
   std::vector<Times> times_;
-  std::vector<Piece> pieces_;  // what has not been sent
+  std::vector<ChatReader> readers_;
+  std::vector<Piece> pieces_;                             // what has not been sent
+  std::vector<std::optional<FinishReason>> ended_early_;  // why we cancelled the request
   size_t n_finished_ = 0;
 };
 

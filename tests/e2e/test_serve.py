@@ -78,6 +78,8 @@ class Server:
 
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 6}
+SWITCH = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"],
+          "additionalProperties": False}
 
 
 class Serve(Case):
@@ -211,6 +213,64 @@ class Serve(Case):
         count = self.server.post("/v1/messages/count_tokens", messages=ask["messages"])
         self.assertEqual(count["input_tokens"], reply["usage"]["input_tokens"]
                          + reply["usage"]["cache_read_input_tokens"])
+
+    def test_required_calls_come_as_calls(self):
+        tool = {"type": "function", "function": {"name": "switch", "parameters": SWITCH}}
+        # White space that JSON may have: the tiny model would write nothing else.
+        no_space = [[space, -100] for space in " \t\r\n"]
+        asked = {**CHAT, "max_tokens": 200, "tools": [tool], "parallel_tool_calls": False,
+                 "logit_bias": no_space,
+                 "tool_choice": {"type": "function", "function": {"name": "switch"}}}
+        status, reply, _ = self.server.send("POST", "/v1/chat/completions", asked)
+        if status == 501:
+            self.skipTest("built without xgrammar")
+        choice = reply["choices"][0]
+        self.assertEqual(choice["finish_reason"], "tool_calls")
+        self.assertIsNone(choice["message"]["content"])
+        [call] = choice["message"]["tool_calls"]
+        self.assertEqual((call["type"], call["function"]["name"]), ("function", "switch"))
+        arguments = json.loads(call["function"]["arguments"])
+        self.assertIn(arguments, ({"on": True}, {"on": False}))
+
+        events = self.server.events("/v1/chat/completions", **asked)
+        deltas = [event["choices"][0]["delta"] for event in events if event["choices"]]
+        [streamed] = [part for delta in deltas for part in delta.get("tool_calls", [])]
+        self.assertEqual(streamed["index"], 0)
+        self.assertEqual(streamed["function"], call["function"])
+        self.assertFalse(any(delta.get("content") for delta in deltas))
+        self.assertEqual(events[-1]["choices"][0]["finish_reason"], "tool_calls")
+
+        reply = self.server.post(
+            "/v1/messages", **CHAT | {"max_tokens": 200}, logit_bias=no_space,
+            tools=[{"name": "switch", "input_schema": SWITCH}],
+            tool_choice={"type": "tool", "name": "switch", "disable_parallel_tool_use": True})
+        self.assertEqual(reply["stop_reason"], "tool_use")
+        [block] = reply["content"]
+        self.assertEqual((block["type"], block["name"], block["input"]),
+                         ("tool_use", "switch", arguments))
+
+        reply = self.server.post(
+            "/v1/responses", input="Hi", max_output_tokens=200, parallel_tool_calls=False,
+            logit_bias=no_space,
+            tools=[{"type": "function", "name": "switch", "parameters": SWITCH}],
+            tool_choice={"type": "function", "name": "switch"})
+        [item] = reply["output"]
+        self.assertEqual((item["type"], item["name"]), ("function_call", "switch"))
+        self.assertEqual(json.loads(item["arguments"]), arguments)
+
+    def test_reasoning_is_split_off(self):
+        opened = ("{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}"
+                  "<think>")
+        for name, where in ((opened, "reasoning_content"), ("chatml", "content")):
+            with Server("-c", 256, "--chat-template", name) as server:
+                message = server.post("/v1/chat/completions", **CHAT)["choices"][0]["message"]
+                self.assertTrue(message[where])
+                other = {"reasoning_content", "content"} - {where}
+                self.assertFalse(message.get(other.pop()))
+                deltas = [event["choices"][0]["delta"]
+                          for event in server.events("/v1/chat/completions", **CHAT)]
+                self.assertEqual("".join(delta.get(where) or "" for delta in deltas).strip(),
+                                 message[where].strip())
 
     def test_the_second_time_most_is_reused(self):
         ask = {"prompt": "the same beginning of many words " * 10, "max_tokens": 2}
