@@ -95,17 +95,17 @@ void RequestLoop::admit() {
   }
 }
 
-// A page at least of this prompt is being read by another: whoever comes second need not.
+// The next page of this prompt that another reads is this one's too: whoever comes second need not.
 bool RequestLoop::shares_what_is_being_read(const ActiveRequest& next) const {
   if (next.salt() == nullptr) return false;
   const std::span<const int32_t> prompt = next.request.prompt;
   return std::ranges::any_of(running_, [&](const auto& other) {
-    if (other->salt() == nullptr || *other->salt() != *next.salt()) return false;
     const int64_t cached = other->sequence->cached();
-    if (cached >= other->n_prompt()) return false;
-    const auto differs = std::ranges::mismatch(prompt, other->request.prompt).in1;
-    const int64_t same = std::min<int64_t>(differs - prompt.begin(), std::ssize(prompt) - 1);
-    return same / kPageRows > cached / kPageRows;
+    const int64_t page_end = (cached / kPageRows + 1) * kPageRows;
+    if (other->salt() == nullptr || *other->salt() != *next.salt()) return false;
+    if (page_end > other->n_prompt() || page_end >= next.n_prompt()) return false;
+    const auto n = static_cast<size_t>(page_end);
+    return std::ranges::equal(prompt.first(n), std::span(other->request.prompt).first(n));
   });
 }
 
