@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -25,8 +26,10 @@ std::string random_id(int length) {
 // Plain text stays as it is.
 class PlainReply : public ReplyParser {
  public:
-  void push(std::string_view text, ChatDelta& delta) override { delta.content += text; }
   void finish(ChatDelta&) override {}
+
+ private:
+  void run(bool, ChatDelta& delta) override { delta.content += std::exchange(pending_, {}); }
 };
 
 int id_length(const SyntaxData* syntax) {
@@ -34,6 +37,16 @@ int id_length(const SyntaxData* syntax) {
 }
 
 }  // namespace
+
+// In pieces: what is pending in text is looked through again for every tag.
+void ReplyParser::push(std::string_view text, ChatDelta& delta) {
+  constexpr size_t kPiece = 4096;
+  while (!text.empty() && !done()) {
+    pending_ += text.substr(0, kPiece);
+    text.remove_prefix(std::min(text.size(), kPiece));
+    run(/*at_end=*/false, delta);
+  }
+}
 
 std::string_view ChatSyntax::name() const {
   return data_ == nullptr || data_->format == nullptr ? std::string_view() : data_->format->name;

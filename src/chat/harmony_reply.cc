@@ -38,15 +38,6 @@ bool may_be_header(std::string_view text) {
 
 HarmonyReply::HarmonyReply(std::shared_ptr<const SyntaxData> syntax) : syntax_(std::move(syntax)) {}
 
-void HarmonyReply::push(std::string_view text, ChatDelta& delta) {
-  constexpr size_t kPiece = 4096;
-  while (!text.empty() && state_ != State::kDone) {
-    pending_ += text.substr(0, kPiece);
-    text.remove_prefix(std::min(text.size(), kPiece));
-    run(/*at_end=*/false, delta);
-  }
-}
-
 void HarmonyReply::finish(ChatDelta& delta) {
   run(/*at_end=*/true, delta);
   if (state_ == State::kBody) end_body(/*closed=*/false, delta);

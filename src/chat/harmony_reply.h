@@ -16,7 +16,6 @@ class HarmonyReply : public ReplyParser {
  public:
   explicit HarmonyReply(std::shared_ptr<const SyntaxData> syntax);
 
-  void push(std::string_view text, ChatDelta& delta) override;
   void finish(ChatDelta& delta) override;
   bool done() const override { return state_ == State::kDone; }
 
@@ -24,7 +23,7 @@ class HarmonyReply : public ReplyParser {
   enum class State { kHeader, kBody, kDone };
   enum class Kind { kContent, kReasoning, kCall };
 
-  void run(bool at_end, ChatDelta& delta);
+  void run(bool at_end, ChatDelta& delta) override;
   bool read_header(bool at_end, ChatDelta& delta);
   bool read_body(bool at_end, ChatDelta& delta);
   void emit(std::string_view text, ChatDelta& delta);
@@ -33,7 +32,6 @@ class HarmonyReply : public ReplyParser {
   std::shared_ptr<const SyntaxData> syntax_;
   State state_ = State::kHeader;
   Kind kind_ = Kind::kContent;
-  std::string pending_;
   std::string recipient_;
   std::string arguments_;
   bool has_reasoning_ = false;

@@ -59,13 +59,17 @@ const ReplyFormat& reply_format(std::string_view name);
 class ReplyParser {
  public:
   virtual ~ReplyParser() = default;
-  virtual void push(std::string_view text, ChatDelta& delta) = 0;
+  void push(std::string_view text, ChatDelta& delta);
   virtual void finish(ChatDelta& delta) = 0;
   virtual bool done() const { return false; }
 
   const std::string& warning() const { return warning_; }
 
  protected:
+  // Reads what it can of pending_. at_end: no more comes.
+  virtual void run(bool at_end, ChatDelta& delta) = 0;
+
+  std::string pending_;  // not yet certain
   std::string warning_;
 };
 

@@ -42,16 +42,6 @@ TaggedReply::TaggedReply(std::shared_ptr<const SyntaxData> syntax) : syntax_(std
   }
 }
 
-void TaggedReply::push(std::string_view text, ChatDelta& delta) {
-  // In pieces: what is pending in text is looked through again for every tag.
-  constexpr size_t kPiece = 4096;
-  while (!text.empty() && state_ != State::kDone) {
-    pending_ += text.substr(0, kPiece);
-    text.remove_prefix(std::min(text.size(), kPiece));
-    run(/*at_end=*/false, delta);
-  }
-}
-
 void TaggedReply::finish(ChatDelta& delta) {
   run(/*at_end=*/true, delta);
   if (state_ == State::kDone) return;

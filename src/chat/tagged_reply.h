@@ -15,7 +15,6 @@ class TaggedReply : public ReplyParser {
  public:
   explicit TaggedReply(std::shared_ptr<const SyntaxData> syntax);
 
-  void push(std::string_view text, ChatDelta& delta) override;
   void finish(ChatDelta& delta) override;
   bool done() const override { return state_ == State::kDone; }
 
@@ -27,13 +26,12 @@ class TaggedReply : public ReplyParser {
   bool reason(bool at_end, ChatDelta& delta);
   bool read_text(bool at_end, ChatDelta& delta);
   bool call(bool at_end, ChatDelta& delta);
-  void run(bool at_end, ChatDelta& delta);
+  void run(bool at_end, ChatDelta& delta) override;
   void emit(std::string_view text, std::string* out);
   void emit_content(std::string_view text, ChatDelta& delta);
 
   std::shared_ptr<const SyntaxData> syntax_;
   State state_ = State::kStart;
-  std::string pending_;                 // not yet certain
   std::vector<std::string_view> tags_;  // that matter in text; the first begins calls
   std::unique_ptr<CallParser> parser_;  // of the section that pending_ begins with
   std::string space_;                   // white space that counts if more follows
