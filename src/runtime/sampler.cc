@@ -121,6 +121,17 @@ size_t Sampler::keep_best(std::span<const float> row, size_t count, float least)
   return kept;
 }
 
+// The weights of these candidates, the first one's is 1; returns their sum.
+double Sampler::weigh(size_t first, size_t last, double temperature) {
+  const double best = candidates_[first].logit;
+  double sum = 0;
+  for (size_t i = first; i < last; ++i) {
+    weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - best) / temperature);
+    sum += weights_[i];
+  }
+  return sum;
+}
+
 // typical_p: those whose surprise is nearest to the mean surprise, until their probability is above
 // typical_p.
 size_t Sampler::keep_typical(size_t count) {
@@ -150,12 +161,7 @@ size_t Sampler::keep_typical(size_t count) {
 
 // top_p and min_p: both end a list that is sorted.
 size_t Sampler::keep_likely(size_t count) {
-  const double best = candidates_[0].logit;
-  double sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    weights_[i] = std::exp(static_cast<double>(candidates_[i].logit) - best);
-    sum += weights_[i];
-  }
+  const double sum = weigh(0, count, 1);
   size_t kept = 0;
   for (double reached = 0; kept < count;) {
     if (kept > 0 && weights_[kept] < static_cast<double>(options_.min_p)) break;  // weight 0 is 1
@@ -169,12 +175,7 @@ size_t Sampler::keep_likely(size_t count) {
 size_t Sampler::skip_top(size_t count) {
   if (options_.xtc_probability == 0 || options_.xtc_threshold > 0.5F || count < 2) return 0;
   if (draw_uniform() > static_cast<double>(options_.xtc_probability)) return 0;
-  const double best = candidates_[0].logit;
-  double sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    weights_[i] = std::exp(static_cast<double>(candidates_[i].logit) - best);
-    sum += weights_[i];
-  }
+  const double sum = weigh(0, count, 1);
   size_t above = 0;
   while (above < count && weights_[above] / sum >= static_cast<double>(options_.xtc_threshold)) {
     ++above;
@@ -187,13 +188,7 @@ double Sampler::draw_uniform() { return static_cast<double>(random_() >> 11) * 0
 
 int32_t Sampler::draw() {
   if (options_.temperature == 0) return candidates_[first_].id;
-  const double best = candidates_[first_].logit;
-  double total = 0;
-  for (size_t i = first_; i < last_; ++i) {
-    weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - best) /
-                           static_cast<double>(options_.temperature));
-    total += weights_[i];
-  }
+  const double total = weigh(first_, last_, static_cast<double>(options_.temperature));
   double left = draw_uniform() * total;
   for (size_t i = first_; i + 1 < last_; ++i) {
     left -= weights_[i];

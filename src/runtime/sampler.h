@@ -55,6 +55,7 @@ class Sampler {
   bool takes_most_likely() const;
   float least_logit(std::span<const float> row) const;
   size_t keep_best(std::span<const float> row, size_t count, float least);
+  double weigh(size_t first, size_t last, double temperature);
   size_t keep_typical(size_t count);
   size_t keep_likely(size_t count);
   size_t skip_top(size_t count);
