@@ -78,14 +78,14 @@ RecoveredMass measure_mass(const std::shared_ptr<const Model>& model, const Engi
 class Comparison {
  public:
   Comparison(const std::shared_ptr<const Model>& model, const EngineOptions& options,
-             const CalibrationProbes& probes, const CalibrationOptions& wanted, Calibration& result,
-             const CalibrationReport& report)
+             const CalibrationProbes& probes, const CalibrationOptions& settings,
+             Calibration& result, const CalibrationReport& report)
       : model_(*model),
         options_(options),
-        wanted_(wanted),
+        settings_(settings),
         result_(result),
         report_(report),
-        full_layers_(layers_with(wanted.plan, LayerRole::kFull)) {
+        full_layers_(layers_with(settings.plan, LayerRole::kFull)) {
     const int64_t total =
         measured_tokens(probes.held_out_prose) + measured_tokens(probes.held_out_retrieval);
     int64_t done = 0;
@@ -96,7 +96,7 @@ class Comparison {
     };
     for (const Probe& probe : probes.held_out_prose) add(probe, prose_);
     for (const Probe& probe : probes.held_out_retrieval) add(probe, retrieval_);
-    result_.retrieval_budget = retrieval_budget(wanted.plan, prose_.front().length());
+    result_.retrieval_budget = retrieval_budget(settings.plan, prose_.front().length());
   }
 
   // Measures those not seen before, up to max_candidates in total.
@@ -104,7 +104,7 @@ class Comparison {
     std::vector<std::vector<int32_t>> fresh;
     for (const std::vector<int32_t>& select : selects) {
       const int64_t n = std::ssize(result_.candidates) + std::ssize(fresh);
-      if (n < wanted_.max_candidates && seen_.insert(select).second) fresh.push_back(select);
+      if (n < settings_.max_candidates && seen_.insert(select).second) fresh.push_back(select);
     }
     const std::span<const std::vector<int32_t>> all = fresh;
     for (size_t first = 0; first < all.size(); first += HeldOut::kMaxMethods) {
@@ -114,7 +114,7 @@ class Comparison {
               [](const Candidate& a, const Candidate& b) { return a.score() < b.score(); });
   }
 
-  bool full() const { return std::ssize(result_.candidates) >= wanted_.max_candidates; }
+  bool full() const { return std::ssize(result_.candidates) >= settings_.max_candidates; }
   const Candidate& best() const { return result_.candidates.front(); }
 
  private:
@@ -126,16 +126,16 @@ class Comparison {
     std::vector<Candidate> group(selects.size());
     for (size_t i = 0; i < selects.size(); ++i) {
       group[i].select = selects[i];
-      const bool own = wanted_.plan.own;
+      const bool own = settings_.plan.own;
       group[i].mass_prose = mean_recovered(result_.prose, full_layers_, selects[i], own);
       group[i].mass_retrieval = mean_recovered(result_.retrieval, full_layers_, selects[i], own);
-      LayerPlan plan = with_selecting(wanted_.plan, selects[i]);
+      LayerPlan plan = with_selecting(settings_.plan, selects[i]);
       at_budget.push_back(method_of(plan));
       plan.budget = {.tokens = result_.retrieval_budget, .share_millionths = 0};
       at_retrieval_budget.push_back(method_of(plan));
     }
     const auto on_token = [&] {
-      report_("comparing", std::ssize(result_.candidates), wanted_.max_candidates);
+      report_("comparing", std::ssize(result_.candidates), settings_.max_candidates);
     };
     for (HeldOut& probe : prose_) {
       const std::vector<HeldOutFigures> figures = probe.measure(at_budget, on_token);
@@ -160,7 +160,7 @@ class Comparison {
 
   const Model& model_;
   const EngineOptions& options_;
-  const CalibrationOptions& wanted_;
+  const CalibrationOptions& settings_;
   Calibration& result_;
   const CalibrationReport& report_;
   std::vector<int32_t> full_layers_;
@@ -201,24 +201,25 @@ std::vector<std::vector<int32_t>> neighbours(const LayerPlan& plan,
   return result;
 }
 
-void compare(Comparison& comparison, const CalibrationOptions& wanted, const Calibration& result) {
+void compare(Comparison& comparison, const CalibrationOptions& settings,
+             const Calibration& result) {
   constexpr size_t kBestOfMixture = 3;
-  const std::vector<int32_t> full = layers_with(wanted.plan, LayerRole::kFull);
+  const std::vector<int32_t> full = layers_with(settings.plan, LayerRole::kFull);
   std::vector<std::vector<int32_t>> first;
   for (const double weight : {0.0, 0.5, 1.0}) {
     const RecoveredMass mass = mix(result.prose, result.retrieval, weight);
     for (const LayerChoice& choice :
-         choose_layers(mass, full, wanted.n_select, wanted.plan.own, kBestOfMixture)) {
+         choose_layers(mass, full, settings.n_select, settings.plan.own, kBestOfMixture)) {
       first.push_back(choice.select);
     }
   }
-  first.push_back(evenly_spaced(wanted.plan, wanted.n_select));
-  const std::vector<int32_t> given = layers_with(wanted.plan, LayerRole::kSelect);
-  if (std::ssize(given) == wanted.n_select) first.push_back(given);
+  first.push_back(evenly_spaced(settings.plan, settings.n_select));
+  const std::vector<int32_t> given = layers_with(settings.plan, LayerRole::kSelect);
+  if (std::ssize(given) == settings.n_select) first.push_back(given);
   comparison.add(first);
   for (std::vector<int32_t> from; !comparison.full() && from != comparison.best().select;) {
     from = comparison.best().select;
-    comparison.add(neighbours(wanted.plan, from));
+    comparison.add(neighbours(settings.plan, from));
   }
 }
 
@@ -260,19 +261,20 @@ LayerPlan with_selecting(const LayerPlan& plan, std::span<const int32_t> select)
 }
 
 Calibration calibrate(const std::shared_ptr<const Model>& model, const EngineOptions& options,
-                      const CalibrationProbes& probes, const CalibrationOptions& wanted,
+                      const CalibrationProbes& probes, const CalibrationOptions& settings,
                       const CalibrationReport& report) {
-  Calibration result{.plan = wanted.plan,
+  Calibration result{.plan = settings.plan,
                      .candidates = {},
                      .full_retrieval = {},
                      .retrieval_budget = 0,
                      .prose = RecoveredMass(model->config().n_layers()),
                      .retrieval = RecoveredMass(model->config().n_layers())};
-  result.prose = measure_mass(model, options, wanted.plan, probes.prose, wanted.queries, report);
-  result.retrieval = measure_mass(model, options, wanted.plan, probes.retrieval, 0, report);
-  Comparison comparison(model, options, probes, wanted, result, report);
-  compare(comparison, wanted, result);
-  result.plan = with_selecting(wanted.plan, comparison.best().select);
+  result.prose =
+      measure_mass(model, options, settings.plan, probes.prose, settings.queries, report);
+  result.retrieval = measure_mass(model, options, settings.plan, probes.retrieval, 0, report);
+  Comparison comparison(model, options, probes, settings, result, report);
+  compare(comparison, settings, result);
+  result.plan = with_selecting(settings.plan, comparison.best().select);
   return result;
 }
 

@@ -69,7 +69,7 @@ LayerPlan with_selecting(const LayerPlan& plan, std::span<const int32_t> select)
 std::vector<int32_t> layers_with(const LayerPlan& plan, LayerRole role);
 
 Calibration calibrate(const std::shared_ptr<const Model>& model, const EngineOptions& options,
-                      const CalibrationProbes& probes, const CalibrationOptions& wanted,
+                      const CalibrationProbes& probes, const CalibrationOptions& settings,
                       const CalibrationReport& report);
 
 }  // namespace tidal

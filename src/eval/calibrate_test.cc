@@ -56,17 +56,17 @@ class CalibrateRun : public testing::Test {
       int32_t n_select, const CalibrationReport& report = [](auto, auto, auto) {}) {
     EngineOptions options;
     options.threads = 1;
-    CalibrationOptions wanted;
-    wanted.plan = parse_plan_line(
+    CalibrationOptions settings;
+    settings.plan = parse_plan_line(
         "full:0 select:1 budget:24 scope:all pool:softmax sinks:2 recent:4 own:on", 4);
-    wanted.n_select = n_select;
-    wanted.queries = 10;
+    settings.n_select = n_select;
+    settings.queries = 10;
     return calibrate(model_, options,
                      {{prose_probe(tokens(0, 140), 8)},
                       {questions(30)},
                       {prose_probe(tokens(70, 140), 8)},
                       {questions(55)}},
-                     wanted, report);
+                     settings, report);
   }
   std::shared_ptr<const Model> model_ = Model::load(data_path("tiny-llama.gguf"));
 };

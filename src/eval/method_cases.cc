@@ -43,9 +43,9 @@ Json number_or_text(const std::string& text) {
   return error == std::errc() && stop == end ? Json(value) : Json(text);
 }
 
-std::vector<std::string> compared_methods(const Comparison& wanted,
+std::vector<std::string> compared_methods(const Comparison& comparison,
                                           std::span<const GivenPlan> plans) {
-  if (!wanted.methods.empty()) return wanted.methods;
+  if (!comparison.methods.empty()) return comparison.methods;
   std::vector<std::string> names;
   for (const GivenPlan& plan : plans) {
     const std::string name = plan.method.empty() ? "tidal" : plan.method;
@@ -102,13 +102,13 @@ Json MethodCase::json() const {
           {"budget", number_or_text(budget)}};
 }
 
-std::vector<MethodCase> method_cases(const Comparison& wanted, const MethodOptions& common,
+std::vector<MethodCase> method_cases(const Comparison& comparison, const MethodOptions& common,
                                      const Model& model, const EngineOptions& engine) {
   std::vector<GivenPlan> plans;
-  for (const std::string& plan : wanted.plans) plans.push_back(split_plan(plan));
+  for (const std::string& plan : comparison.plans) plans.push_back(split_plan(plan));
   const std::vector<std::string> budgets =
-      wanted.budgets.empty() ? std::vector<std::string>{""} : wanted.budgets;
-  const std::vector<std::string> names = compared_methods(wanted, plans);
+      comparison.budgets.empty() ? std::vector<std::string>{""} : comparison.budgets;
+  const std::vector<std::string> names = compared_methods(comparison, plans);
   const bool tidal_takes_part = std::find(names.begin(), names.end(), "tidal") != names.end();
   MethodOptions options = common;
   options.default_plan_file = plan_file_beside(model.path());

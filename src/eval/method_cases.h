@@ -31,7 +31,7 @@ struct MethodCase {
 
 // A plan without METHOD= applies to tidal if it takes part, otherwise to all. Duplicates are
 // dropped. `common` has the options all methods share. Throws Error as method_for does.
-std::vector<MethodCase> method_cases(const Comparison& wanted, const MethodOptions& common,
+std::vector<MethodCase> method_cases(const Comparison& comparison, const MethodOptions& common,
                                      const Model& model, const EngineOptions& engine);
 
 }  // namespace tidal

@@ -39,8 +39,8 @@ TEST_F(NeedlePromptsTest, AreExactlyAsLongAsAsked) {
           const NeedlePrompt prompt = make.make(kind, length, depth, 7);
           EXPECT_EQ(std::ssize(prompt.tokens), length);
           const std::string all = text(make, prompt);
-          for (const std::string& wanted : prompt.expected) {
-            EXPECT_NE(all.find(wanted), std::string::npos) << all;
+          for (const std::string& answer : prompt.expected) {
+            EXPECT_NE(all.find(answer), std::string::npos) << all;
           }
           EXPECT_EQ(needle_score(all, prompt.expected), 1);
         }

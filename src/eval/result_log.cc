@@ -18,8 +18,8 @@ namespace {
 
 using Json = ResultLog::Json;
 
-void check_settings(const std::string& path, const Json& there, const Json& wanted) {
-  for (const auto& [key, value] : wanted.items()) {
+void check_settings(const std::string& path, const Json& there, const Json& expected) {
+  for (const auto& [key, value] : expected.items()) {
     const auto found = there.find(key);
     const bool missing = found == there.end();
     if (missing || *found != value) {

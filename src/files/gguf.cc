@@ -102,28 +102,30 @@ const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
   return it != tensors_by_name_.end() && name_at(*it) == name ? &tensors_[*it] : nullptr;
 }
 
-void GgufFile::fail_type(const Entry& entry, std::string_view wanted) const {
+void GgufFile::fail_type(const Entry& entry, std::string_view expected) const {
   fail(ErrorCode::kCorrupt, "{}: metadata key {} must be {}, but it is {}{}", path_,
-       quote(entry.key), wanted, entry.is_array ? "an array of " : "", gguf_type_name(entry.type));
+       quote(entry.key), expected, entry.is_array ? "an array of " : "",
+       gguf_type_name(entry.type));
 }
 
 void GgufFile::fail_absent(std::string_view key) const {
   fail(ErrorCode::kCorrupt, "{}: metadata key {} is missing", path_, quote(key));
 }
 
-const GgufFile::Entry* GgufFile::find_scalar(std::string_view key, std::string_view wanted) const {
+const GgufFile::Entry* GgufFile::find_scalar(std::string_view key,
+                                             std::string_view expected) const {
   const Entry* entry = find_entry(key);
-  if (entry != nullptr && entry->is_array) fail_type(*entry, wanted);
+  if (entry != nullptr && entry->is_array) fail_type(*entry, expected);
   return entry;
 }
 
-const GgufFile::Entry* GgufFile::find_array(std::string_view key, std::string_view wanted) const {
+const GgufFile::Entry* GgufFile::find_array(std::string_view key, std::string_view expected) const {
   const Entry* entry = find_entry(key);
-  if (entry != nullptr && !entry->is_array) fail_type(*entry, wanted);
+  if (entry != nullptr && !entry->is_array) fail_type(*entry, expected);
   return entry;
 }
 
-int64_t GgufFile::int_at(const Entry& entry, uint64_t i, std::string_view wanted) const {
+int64_t GgufFile::int_at(const Entry& entry, uint64_t i, std::string_view expected) const {
   const std::byte* data = entry.data + i * gguf_type_size(entry.type);
   switch (entry.type) {
     case GgufType::kUint8:
@@ -149,15 +151,15 @@ int64_t GgufFile::int_at(const Entry& entry, uint64_t i, std::string_view wanted
       return static_cast<int64_t>(value);
     }
     default:
-      fail_type(entry, wanted);
+      fail_type(entry, expected);
   }
 }
 
-double GgufFile::float_at(const Entry& entry, uint64_t i, std::string_view wanted) const {
+double GgufFile::float_at(const Entry& entry, uint64_t i, std::string_view expected) const {
   const std::byte* data = entry.data + i * gguf_type_size(entry.type);
   if (entry.type == GgufType::kFloat32) return static_cast<double>(load<float>(data));
   if (entry.type == GgufType::kFloat64) return load<double>(data);
-  return static_cast<double>(int_at(entry, i, wanted));
+  return static_cast<double>(int_at(entry, i, expected));
 }
 
 std::optional<int64_t> GgufFile::find_int(std::string_view key) const {

@@ -95,12 +95,12 @@ class GgufFile {
   friend class GgufParser;
 
   const Entry* find_entry(std::string_view key) const;
-  const Entry* find_scalar(std::string_view key, std::string_view wanted) const;
-  const Entry* find_array(std::string_view key, std::string_view wanted) const;
-  [[noreturn]] void fail_type(const Entry& entry, std::string_view wanted) const;
+  const Entry* find_scalar(std::string_view key, std::string_view expected) const;
+  const Entry* find_array(std::string_view key, std::string_view expected) const;
+  [[noreturn]] void fail_type(const Entry& entry, std::string_view expected) const;
   [[noreturn]] void fail_absent(std::string_view key) const;
-  int64_t int_at(const Entry& entry, uint64_t i, std::string_view wanted) const;
-  double float_at(const Entry& entry, uint64_t i, std::string_view wanted) const;
+  int64_t int_at(const Entry& entry, uint64_t i, std::string_view expected) const;
+  double float_at(const Entry& entry, uint64_t i, std::string_view expected) const;
 
   std::string path_;
   std::optional<MappedFile> file_;

@@ -104,9 +104,9 @@ TEST_P(GgufFixtureTest, ViewsSurviveAMove) {
 
 TEST_P(GgufFixtureTest, AWrongTypeNamesFileKeyAndBothTypes) {
   const std::string path = file_.path();
-  const auto expect = [&](const std::string& key, const std::string& wanted,
+  const auto expect = [&](const std::string& key, const std::string& expected,
                           const std::string& found, auto&& f) {
-    expect_error(ErrorCode::kCorrupt, {path, '"' + key + '"', wanted, found}, f);
+    expect_error(ErrorCode::kCorrupt, {path, '"' + key + '"', expected, found}, f);
   };
   expect("text.plain", "an integer", "string", [&] { file_.find_int("text.plain"); });
   expect("float.float32", "an integer", "float32", [&] { file_.find_int("float.float32"); });

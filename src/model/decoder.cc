@@ -229,11 +229,11 @@ std::span<const float> Decoder::logits(const Batch& batch) {
   int64_t row = 0;
   for (const BatchSequence& sequence : batch.sequences) {
     row += sequence.n_rows;
-    const int64_t wanted = logit_rows(sequence);  // the last ones of the sequence
-    if (wanted == 0) continue;
-    backend_.rms_norm(x_.as<float>() + (row - wanted) * c.d_model, weights_.output_norm.data(),
-                      wanted, c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
-    n += wanted;
+    const int64_t n_rows = logit_rows(sequence);  // the last ones of the sequence
+    if (n_rows == 0) continue;
+    backend_.rms_norm(x_.as<float>() + (row - n_rows) * c.d_model, weights_.output_norm.data(),
+                      n_rows, c.d_model, c.rms_epsilon, normed_.as<float>() + n * c.d_model);
+    n += n_rows;
   }
   const Linear output[] = {{&weights_.output, nullptr, logits_.device<float>()}};
   if (n > 0) backend_.matmul(normed_.as<float>(), n, output);

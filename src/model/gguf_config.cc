@@ -96,13 +96,13 @@ void read_yarn(const Keys& keys, Config* config) {
 void read_factors(const GgufFile& file, Config* config) {
   const TensorInfo* tensor = file.find_tensor(kGgufRopeFactors);
   if (tensor == nullptr) return;
-  const std::vector<int64_t> wanted = {config->attention().head_dim / 2};
-  if (!std::ranges::equal(without_leading_ones(tensor->shape), without_leading_ones(wanted))) {
+  const std::vector<int64_t> expected = {config->attention().head_dim / 2};
+  if (!std::ranges::equal(without_leading_ones(tensor->shape), without_leading_ones(expected))) {
     fail(ErrorCode::kCorrupt, "{}: tensor {} has shape {}, must be {}", file.path(), tensor->name,
-         shape_string(tensor->shape), shape_string(wanted));
+         shape_string(tensor->shape), shape_string(expected));
   }
-  config->rope.factors.resize(static_cast<size_t>(wanted[0]));
-  decode_row(tensor->dtype, tensor->data, config->rope.factors.data(), wanted[0]);
+  config->rope.factors.resize(static_cast<size_t>(expected[0]));
+  decode_row(tensor->dtype, tensor->data, config->rope.factors.data(), expected[0]);
 }
 
 void read_rope(const GgufFile& file, const Keys& keys, Config* config) {

@@ -19,8 +19,8 @@ const nlohmann::json* JsonFields::find(std::string_view key) const {
   return it == json_->end() || it->is_null() ? nullptr : &*it;
 }
 
-void JsonFields::fail_type(std::string_view key, std::string_view wanted) const {
-  fail(ErrorCode::kCorrupt, "{}: {}{} is not {}", source_, prefix_, key, wanted);
+void JsonFields::fail_type(std::string_view key, std::string_view expected) const {
+  fail(ErrorCode::kCorrupt, "{}: {}{} is not {}", source_, prefix_, key, expected);
 }
 
 void JsonFields::fail_absent(std::string_view key) const {

@@ -35,7 +35,7 @@ class JsonFields {
 
  private:
   const nlohmann::json* find(std::string_view key) const;
-  [[noreturn]] void fail_type(std::string_view key, std::string_view wanted) const;
+  [[noreturn]] void fail_type(std::string_view key, std::string_view expected) const;
   [[noreturn]] void fail_absent(std::string_view key) const;
 
   const nlohmann::json* json_;

@@ -77,13 +77,13 @@ class Loader {
     if (tensor == nullptr) {
       fail(ErrorCode::kNotFound, "{}: tensor {} is missing", source_.path, name);
     }
-    std::span<const int64_t> wanted = shape;
+    std::span<const int64_t> expected = shape;
     std::span<const int64_t> found = tensor->shape;
     if (source_.ignores_leading_ones) {
-      wanted = without_leading_ones(wanted);
+      expected = without_leading_ones(expected);
       found = without_leading_ones(found);
     }
-    if (!std::ranges::equal(wanted, found)) {
+    if (!std::ranges::equal(expected, found)) {
       fail(ErrorCode::kCorrupt, "{}: tensor {} has shape {}, but the configuration implies {}",
            source_.path, name, shape_string(tensor->shape), shape_string(shape));
     }

@@ -191,7 +191,7 @@ std::string Metrics::text(const MetricsNow& now, const std::string& model) const
     values.n_failed = n_failed_;
     values.longest = longest_;
   }
-  const auto wanted = [&](const std::string& name) {
+  const auto is_shown = [&](const std::string& name) {
     return names_.count(name.substr(0, name.find(':'))) > 0;
   };
   // llama.cpp's have no labels, vLLM's name the model.
@@ -200,18 +200,18 @@ std::string Metrics::text(const MetricsNow& now, const std::string& model) const
   };
   std::vector<MetricFamily> families;
   for (const Row& row : kRows) {
-    if (wanted(row.name)) families.push_back(family(row, values, labels_of(row.name)));
+    if (is_shown(row.name)) families.push_back(family(row, values, labels_of(row.name)));
   }
   for (const auto& [name, help, histogram] : histograms_->named()) {
     for (const char* prefix : {"tidal:", "vllm:"}) {
       const std::string full = prefix + std::string(name);
-      if (!wanted(full)) continue;
+      if (!is_shown(full)) continue;
       prometheus::ClientMetric metric = histogram.Collect();
       metric.label = labels_of(full);
       families.push_back({full, help, MetricType::Histogram, {metric}});
     }
   }
-  if (wanted("vllm:")) {
+  if (is_shown("vllm:")) {
     prometheus::ClientMetric metric;
     metric.label = {{"block_size", "16"}, {"model_name", model}};
     metric.gauge.value = 1;
