@@ -79,9 +79,12 @@ void RequestLoop::admit() {
       ++next;
       continue;
     }
-    const std::string* salt = request.wants_prompt_logprobs() ? nullptr : request.salt();
-    std::optional<SequenceKv> rows = scheduler_.admit(
-        salt, request.request.prompt, request.length(), request.max_length, running());
+    const Applicant applicant{.id = request.id,
+                              .salt = request.wants_prompt_logprobs() ? nullptr : request.salt(),
+                              .prompt = request.request.prompt,
+                              .n_tokens = request.length(),
+                              .max_length = request.max_length};
+    std::optional<SequenceKv> rows = scheduler_.admit(applicant, running());
     if (!rows.has_value()) return;
     try {
       start(request, *std::move(rows));

@@ -23,21 +23,38 @@ int64_t Scheduler::pages_ahead(const Running& running) const {
   return sequence.pages_to_grow(std::max<int64_t>(0, more));
 }
 
-std::optional<SequenceKv> Scheduler::admit(const std::string* salt, std::span<const int32_t> prompt,
-                                           int64_t n_tokens, int64_t max_length,
-                                           std::span<const Running> running) {
-  if (std::ssize(running) == limits_.max_sequences) return std::nullopt;
+SequenceKv Scheduler::find_rows(const Applicant& applicant) {
   PagePool& pool = runtime_.pool();
   const int64_t most = pool.n_pages() * kPageRows;
-  SequenceKv rows = salt == nullptr ? SequenceKv(pool, most)
-                                    : prefixes_.find(*salt, prompt.first(prompt.size() - 1), most);
-  if (running.empty()) return rows;  // any request fits alone
-  int64_t pages = rows.pages_needed(std::min(n_tokens + headroom_, max_length) - rows.length());
+  if (applicant.salt == nullptr) return {pool, most};
+  return prefixes_.find(*applicant.salt, applicant.prompt.first(applicant.prompt.size() - 1), most);
+}
+
+bool Scheduler::has_room(const Demand& demand, std::span<const Running> running) const {
+  int64_t pages = demand.pages;
   for (const Running& other : running) pages += pages_ahead(other);
-  const int64_t evictable = prefixes_.evictable_pages();
-  if (pages > pool.free_pages() + evictable) return std::nullopt;
-  if (!runtime_.has_memory_for_pages(std::max<int64_t>(0, pages - evictable))) return std::nullopt;
-  return rows;
+  if (pages > runtime_.pool().free_pages() + demand.evictable) return false;
+  return runtime_.has_memory_for_pages(std::max<int64_t>(0, pages - demand.evictable));
+}
+
+std::optional<SequenceKv> Scheduler::admit(const Applicant& applicant,
+                                           std::span<const Running> running) {
+  if (std::ssize(running) == limits_.max_sequences) return std::nullopt;
+  if (running.empty()) return find_rows(applicant);  // any request fits alone
+  const PagePool& pool = runtime_.pool();
+  const bool known =
+      refused_ && refused_->id == applicant.id && refused_->changes == pool.changes();
+  if (known && !has_room(*refused_, running)) return std::nullopt;
+  std::optional<SequenceKv> rows = find_rows(applicant);
+  const int64_t length = std::min(applicant.n_tokens + headroom_, applicant.max_length);
+  Demand demand{.id = applicant.id,
+                .pages = rows->pages_needed(length - rows->length()),
+                .evictable = prefixes_.evictable_pages()};
+  if (has_room(demand, running)) return rows;
+  rows.reset();
+  demand.changes = pool.changes();
+  refused_ = demand;
+  return std::nullopt;
 }
 
 void Scheduler::keep(const std::string& salt, const Sequence& sequence) {
@@ -73,10 +90,23 @@ void Scheduler::choose(std::span<const Running> running, int32_t prompt_rows) {
   }
 }
 
+// Kept pages become free ones, which leaves no more room for a request that was refused.
+bool Scheduler::evict() {
+  const PagePool& pool = runtime_.pool();
+  const bool known = refused_ && refused_->changes == pool.changes();
+  const int64_t free_before = pool.free_pages();
+  if (!prefixes_.evict()) return false;
+  if (known) {
+    refused_->evictable -= pool.free_pages() - free_before;
+    refused_->changes = pool.changes();
+  }
+  return true;
+}
+
 // Memory and pages for so many more; false when there are too few even without kept rows.
 bool Scheduler::make_room(int64_t n_pages) {
   while (runtime_.pool().free_pages() < n_pages || !runtime_.has_memory_for_pages(n_pages)) {
-    if (!prefixes_.evict()) return false;
+    if (!evict()) return false;
   }
   return true;
 }

@@ -44,6 +44,15 @@ struct Running {
   const std::atomic<bool>* stop = nullptr;  // see BatchSequence
 };
 
+// A sequence that asks to be admitted.
+struct Applicant {
+  uint64_t id = 0;
+  const std::string* salt = nullptr;  // whose rows it may share; null: nobody's
+  std::span<const int32_t> prompt;
+  int64_t n_tokens = 0;  // that it has: the prompt and what was generated before a pause
+  int64_t max_length = 0;
+};
+
 struct Scheduled {
   size_t index = 0;  // of the running sequence
   Work work;
@@ -55,11 +64,10 @@ class Scheduler {
   Scheduler(const SchedulerLimits& limits, Runtime& runtime);
 
   // Room in the cache for a sequence of n_tokens and some more, at most max_length: with the rows
-  // that are kept of the prompt's beginning (all but its last token, which gives logits), as others
-  // with this salt left them; nullptr: without. Nothing when it must wait until another ends.
-  std::optional<SequenceKv> admit(const std::string* salt, std::span<const int32_t> prompt,
-                                  int64_t n_tokens, int64_t max_length,
-                                  std::span<const Running> running);
+  // that are kept of the prompt's beginning (all but its last token, which gives logits). Nothing
+  // when it must wait until another ends: then asking again costs next to nothing until pages are
+  // given back or kept.
+  std::optional<SequenceKv> admit(const Applicant& applicant, std::span<const Running> running);
   // Keeps the sequence's exact rows for others with this salt.
   void keep(const std::string& salt, const Sequence& sequence);
   // How many of the first tokens have been read by somebody with this salt, to the token.
@@ -78,7 +86,18 @@ class Scheduler {
   int64_t prompt_rows() const { return prompt_rows_; }
 
  private:
+  // What is slow to find out of a request: it walks all pages of its prompt and all that are kept.
+  struct Demand {
+    uint64_t id = 0;
+    int64_t pages = 0;      // that it needs besides the kept ones
+    int64_t evictable = 0;  // kept ones that would make way
+    uint64_t changes = 0;   // of the pool, when it was found out
+  };
+
   int64_t pages_ahead(const Running& running) const;
+  SequenceKv find_rows(const Applicant& applicant);
+  bool has_room(const Demand& demand, std::span<const Running> running) const;
+  bool evict();
   bool make_room(int64_t n_pages);
   void choose(std::span<const Running> running, int32_t prompt_rows);
 
@@ -87,6 +106,7 @@ class Scheduler {
   PrefixTree prefixes_;
   int64_t headroom_;
   int64_t prompt_rows_ = 0;
+  std::optional<Demand> refused_;  // of the request that was refused last
   std::vector<Scheduled> scheduled_;
   std::vector<Scheduled> corrections_;
 };

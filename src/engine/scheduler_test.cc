@@ -73,12 +73,42 @@ class SchedulerTest : public testing::Test {
     return plan_of(running(sequences), prompt_rows);
   }
   bool admits(int32_t n, int64_t max_length, const std::vector<Running>& running) {
-    return scheduler_->admit(nullptr, tokens(n), n, max_length, running).has_value();
+    return admit(nullptr, n, max_length, running, ++last_id_).has_value();
+  }
+  std::optional<SequenceKv> admit(const std::string* salt, int32_t n, int64_t max_length,
+                                  const std::vector<Running>& running, uint64_t id = 1) {
+    const std::vector<int32_t> prompt = tokens(n);
+    return scheduler_->admit(
+        {.id = id, .salt = salt, .prompt = prompt, .n_tokens = n, .max_length = max_length},
+        running);
+  }
+  // Reads n tokens and a decoded one, and keeps the rows where there is a salt; returns how many
+  // were reused.
+  int64_t admit_and_read(const std::string* salt, int32_t n) {
+    const std::vector<int32_t> prompt = tokens(n);
+    std::optional<SequenceKv> rows = admit(salt, n, 64, {});
+    EXPECT_TRUE(rows.has_value());
+    const auto reused = static_cast<size_t>(rows->length());
+    Sequence sequence(sparse(0), runtime_->decoder().attention_shape(), *std::move(rows),
+                      std::span(prompt).first(reused));
+    sequence.enqueue(std::span(prompt).subspan(reused));
+    runtime_->run(sequence);
+    sequence.enqueue(7);
+    runtime_->run(sequence);  // a sparse step: not kept
+    if (salt != nullptr) scheduler_->keep(*salt, sequence);
+    return static_cast<int64_t>(reused);
+  }
+  // Whether a refused request, which has kept rows, is looked up again: that shares pages.
+  bool looks_up(const std::string& salt, const std::vector<Running>& running) {
+    const uint64_t before = runtime_->pool().changes();
+    EXPECT_FALSE(admit(&salt, 60, 64, running).has_value());
+    return runtime_->pool().changes() != before;
   }
 
   std::optional<Runtime> runtime_;
   std::optional<Scheduler> scheduler_;
   Batch batch_;
+  uint64_t last_id_ = 1;
 };
 
 TEST_F(SchedulerTest, EveryDecodingSequenceAndBehindThemAChunkOfTheShortestPrompt) {
@@ -181,21 +211,6 @@ TEST_F(SchedulerTest, PlansNothingWhenPagesAreTooFew) {
 
 TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
   const std::string salt = "of one user";
-  const auto admit_and_read = [&](const std::string* of, int32_t n) {
-    const std::vector<int32_t> prompt = tokens(n);
-    std::optional<SequenceKv> rows = scheduler_->admit(of, prompt, n, 64, {});
-    EXPECT_TRUE(rows.has_value());
-    const int64_t reused = rows->length();
-    AttentionShape shape = runtime_->decoder().attention_shape();
-    Sequence sequence(sparse(0), shape, *std::move(rows),
-                      std::span(prompt).first(static_cast<size_t>(reused)));
-    sequence.enqueue(std::span(prompt).subspan(static_cast<size_t>(reused)));
-    runtime_->run(sequence);
-    sequence.enqueue(7);
-    runtime_->run(sequence);  // a sparse step: not kept
-    if (of != nullptr) scheduler_->keep(*of, sequence);
-    return reused;
-  };
   EXPECT_EQ(admit_and_read(&salt, 48), 0);
   EXPECT_EQ(runtime_->pool().free_pages(), 8 - 3);
   EXPECT_EQ(admit_and_read(&salt, 48), 32) << "a row at least gives logits";
@@ -211,9 +226,56 @@ TEST_F(SchedulerTest, KeepsExactRowsUntilPagesAreShort) {
     prompt->commit(parts[0].work);
   }
   EXPECT_EQ(runtime_->pool().free_pages(), 0);
-  const std::optional<SequenceKv> left = scheduler_->admit(&salt, tokens(48), 48, 48, {});
+  const std::optional<SequenceKv> left = admit(&salt, 48, 48, {});
   ASSERT_TRUE(left.has_value());
   EXPECT_EQ(left->length(), 16) << "no more than needed made way";
+}
+
+// Of 8 pages 3 are kept, of this prompt, and it needs one more; the other needs 4, or 5.
+TEST_F(SchedulerTest, ARefusedRequestIsLookedUpAgainOnlyWhenPagesAreGivenBack) {
+  const std::string salt = "a";
+  admit_and_read(&salt, 48);
+  const auto other = reading(50);
+  std::vector<Running> running = this->running({other.get()});
+  std::optional<SequenceKv> page(std::in_place, runtime_->pool(), kPageRows);
+  ASSERT_TRUE(page->grow(1));
+  EXPECT_TRUE(looks_up(salt, running));
+  EXPECT_FALSE(looks_up(salt, running));
+  running[0].max_length = 128;
+  EXPECT_FALSE(looks_up(salt, running)) << "others may need more or less meanwhile";
+  page.reset();
+  EXPECT_TRUE(looks_up(salt, running));
+  running[0].max_length = 64;
+  EXPECT_TRUE(admit(&salt, 60, 64, running).has_value());
+  EXPECT_TRUE(admit(&salt, 60, 64, {}).has_value());
+}
+
+TEST_F(SchedulerTest, ARefusedRequestIsAdmittedOnceItsRowsAreKept) {
+  const std::string salt = "a";
+  const auto other = decoding(48, 0);
+  std::vector<Running> running = this->running({other.get()});
+  running[0].max_length = 128;
+  EXPECT_FALSE(admit(&salt, 60, 64, running).has_value()) << "4 pages and 2, of 5";
+  scheduler_->keep(salt, *other);
+  EXPECT_TRUE(admit(&salt, 60, 64, running).has_value());
+}
+
+TEST_F(SchedulerTest, KeptPagesThatMakeWayAreNoRoomForWhoWaits) {
+  const std::string salt = "a";
+  admit_and_read(&salt, 48);
+  const auto other = reading(100);
+  const std::vector<Running> running = this->running({other.get()});
+  const auto read = [&](int32_t rows) {
+    const std::vector<Scheduled> parts = plan_of(running, rows);
+    runtime_->forward(batch_);
+    other->commit(parts[0].work);
+  };
+  for (int i = 0; i < 5; ++i) read(16);
+  EXPECT_EQ(runtime_->pool().free_pages(), 0);
+  EXPECT_TRUE(looks_up(salt, running));
+  read(16);
+  EXPECT_EQ(scheduler_->kept_pages(), 2);
+  EXPECT_FALSE(looks_up(salt, running));
 }
 
 TEST_F(SchedulerTest, NothingToDoIsAnEmptyPlan) {

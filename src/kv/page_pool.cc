@@ -68,11 +68,13 @@ void PagePool::share(int32_t page) {
   int32_t& references = references_.at(static_cast<size_t>(page));
   TIDAL_CHECK(references > 0, "page {} is free", page);
   ++references;
+  ++changes_;
 }
 
 void PagePool::release(int32_t page) {
   int32_t& references = references_.at(static_cast<size_t>(page));
   TIDAL_CHECK(references > 0, "page {} is free", page);
+  ++changes_;
   if (--references > 0) return;
   free_.push_back(page);
   for (const auto& summaries : summaries_) summaries->drop(page);

@@ -42,6 +42,8 @@ class PagePool {
   void share(int32_t page);
   void release(int32_t page);
   bool is_shared(int32_t page) const;
+  // Counts share() and release(): while it stands still, no page has been given back.
+  uint64_t changes() const { return changes_; }
   // Copies the K and V rows [0, n_rows) of a page in every layer, and their summaries.
   void copy_rows(int32_t from, int32_t to, int64_t n_rows);
   // The page's rows from n_rows on will be written: their summaries become invalid.
@@ -63,7 +65,8 @@ class PagePool {
   size_t v_page_bytes_ = 0;
   Buffer memory_;  // [n_layers, 2 (K, V), n_pages, kPageRows, n_kv_heads, head_dim]
   std::vector<int32_t> free_;
-  std::vector<int32_t> references_;                        // [n_pages]
+  std::vector<int32_t> references_;  // [n_pages]
+  uint64_t changes_ = 0;
   std::vector<std::shared_ptr<PageSummaries>> summaries_;  // the one last asked for at the end
 };
 
