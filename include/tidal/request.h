@@ -68,6 +68,9 @@ struct TokenEvent {
 struct Request {
   std::vector<int32_t> prompt;
   int64_t max_tokens = 128;  // -1: until the cache is full
+  // Nothing but the end of a grammar or of the cache ends the text within so many tokens: those
+  // that would are not drawn, and stop strings are not looked for.
+  int64_t min_tokens = 0;
   bool ignore_eos = false;
   bool keep_special = false;     // control tokens show in the text, by their names
   int32_t logprobs = -1;         // of each token and of this many of the most likely ones; -1: none

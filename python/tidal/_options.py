@@ -13,6 +13,7 @@ class RequestOptions(TypedDict, total=False):
     min_context: int  # a whole number from 0 to 2147483647
     correct_every: int  # a whole number from 0 to 2147483647
     max_tokens: int  # a whole number from 1 to 2147483647, or -1 for as many as fit
+    min_tokens: int  # a whole number from 0 to 2147483647
     temperature: float  # 0 or more
     top_k: int  # a whole number from 0 to 2147483647
     top_p: float  # above 0 and at most 1

@@ -34,7 +34,7 @@ void ActiveRequest::emit(int32_t token, const std::string& text) {
 }
 
 void ActiveRequest::finish(FinishReason reason) {
-  const std::string rest = stop.push(decoder.flush()) + stop.flush();
+  const std::string rest = stop.push(decoder.flush(), may_stop()) + stop.flush();
   if (!rest.empty()) emit(-1, rest);
   completion.finish_reason = reason;
   if (!callback_error.empty()) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "attention/method.h"
 #include "engine/grammar.h"
@@ -37,6 +38,7 @@ struct ActiveRequest {
 
   Sampler sampler;
   std::optional<GrammarMatcher> grammar;
+  std::vector<int32_t> ends;  // tokens that may not come before min_tokens
   StreamDecoder decoder;
   StopMatcher stop;
   Completion completion;
@@ -49,6 +51,9 @@ struct ActiveRequest {
   int64_t n_prompt() const { return static_cast<int64_t>(request.prompt.size()); }
   // Tokens it has so far, prompt included.
   int64_t length() const { return n_prompt() + std::ssize(completion.tokens); }
+  // Its next token may end it; a stop string may end in the text of its last one.
+  bool may_end() const { return std::ssize(completion.tokens) >= request.min_tokens; }
+  bool may_stop() const { return std::ssize(completion.tokens) > request.min_tokens; }
   // What it says of its prompt's tokens is still to come.
   bool wants_prompt_logprobs() const {
     return request.prompt_logprobs && std::ssize(completion.prompt_logprobs) + 1 < n_prompt();

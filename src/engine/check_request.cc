@@ -13,6 +13,16 @@ void check_request(const Request& request, int64_t context_size, int32_t vocab_s
     fail_option("max_tokens", ErrorCode::kInvalidArgument,
                 "`max_tokens` is {}, give a count, or -1 for as many as fit", request.max_tokens);
   }
+  if (request.min_tokens < 0) {
+    fail_option("min_tokens", ErrorCode::kInvalidArgument, "`min_tokens` is {}, give a count",
+                request.min_tokens);
+  }
+  if (request.max_tokens > 0 && request.min_tokens > request.max_tokens) {
+    fail_option("min_tokens", ErrorCode::kInvalidArgument,
+                "`min_tokens` is {}, but at most {} tokens are to come: lower it or raise "
+                "`max_tokens`",
+                request.min_tokens, request.max_tokens);
+  }
   if (request.logprobs < -1) {
     fail_option("logprobs", ErrorCode::kInvalidArgument, "`logprobs` is {}, give a count or -1",
                 request.logprobs);
@@ -21,7 +31,7 @@ void check_request(const Request& request, int64_t context_size, int32_t vocab_s
     fail_option("logprobs", ErrorCode::kInvalidArgument,
                 "log-probabilities of the prompt are asked for, but `logprobs` is -1");
   }
-  const int64_t generated = std::max<int64_t>(1, request.max_tokens);
+  const int64_t generated = std::max<int64_t>({1, request.min_tokens, request.max_tokens});
   if (n_prompt + generated > context_size) {
     fail_option(
         "context_size", ErrorCode::kExhausted,

@@ -78,6 +78,9 @@ class Engine::Impl {
     auto active = std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
                                                   std::move(sampler), std::move(decoder));
     if (grammar != nullptr) active->grammar.emplace(std::move(grammar));
+    if (active->request.min_tokens > 0) {
+      active->ends = end_tokens(active->request, tokenizer_, model_->config().vocab_size);
+    }
     return inbox_.push(std::move(active));
   }
 

@@ -203,6 +203,19 @@ TEST_F(GrammarTest, AnswersKeepToAnExpressionToItsEnd) {
   }
 }
 
+TEST_F(GrammarTest, TheEndOfAGrammarComesBeforeMinTokens) {
+  Engine engine(options());
+  Request request = constrained(engine, {GrammarKind::kRegex, "a{3}b*"});
+  request.sampling.logit_bias = {{engine.info().eos, 1000.0F}};
+  request.min_tokens = 5;
+  Completion completion = engine.run(Request(request));
+  EXPECT_EQ(completion.text, "aaabb") << "while it may go on, it does";
+  request.grammar.text = "a{3}";
+  completion = engine.run(std::move(request));
+  EXPECT_EQ(completion.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(completion.text, "aaa");
+}
+
 TEST_F(GrammarTest, ObjectsBeginWithABrace) {
   Engine engine(options());
   Request request = constrained(engine, {GrammarKind::kJsonObject, {}});

@@ -283,7 +283,7 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
         log_probabilities(logits, token, request.request.logprobs));
   }
   ++stats_.generated_tokens;
-  request.emit(token, request.stop.push(request.decoder.push(token)));
+  request.emit(token, request.stop.push(request.decoder.push(token), request.may_stop()));
   if (request.stop.matched()) return finish(request, FinishReason::kStop);
   if (!request.callback_error.empty()) return finish(request, FinishReason::kError);
   if (request.length() >= request.max_length) finish(request, FinishReason::kLength);

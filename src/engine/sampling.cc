@@ -10,20 +10,33 @@ Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t
   Sampler sampler(request.sampling, vocab_size,
                   {.max_length = max_length,
                    .tokenizer = &tokenizer,
-                   .masked = request.grammar.kind != GrammarKind::kNone});
+                   .masked = request.grammar.kind != GrammarKind::kNone || request.min_tokens > 0});
   sampler.accept(request.prompt);
   return sampler;
 }
 
+std::vector<int32_t> end_tokens(const Request& request, const Tokenizer& tokenizer,
+                                int32_t vocab_size) {
+  std::vector<int32_t> ends;
+  for (TokenId token = 0; token < vocab_size; ++token) {
+    if (tokenizer.is_end_of_generation(token)) ends.push_back(token);
+  }
+  for (const int32_t token : request.stop_tokens) {
+    if (token >= 0 && token < vocab_size) ends.push_back(token);
+  }
+  return ends;
+}
+
 int32_t draw(ActiveRequest& request, std::span<const float> logits) {
   std::optional<GrammarMatcher>& grammar = request.grammar;
-  const int32_t token =
-      request.sampler.sample(logits, grammar ? grammar->mask() : std::span<const uint32_t>());
+  const auto mask = grammar ? grammar->mask() : std::span<const uint32_t>();
+  const auto never = request.may_end() ? std::span<const int32_t>() : std::span(request.ends);
+  const int32_t token = request.sampler.sample(logits, mask, never);
   if (token < 0 && grammar && grammar->may_end()) return -1;
   if (token < 0) {
     fail_option("logit_bias", ErrorCode::kInvalidArgument,
-                "no token may come next: {}`logit_bias` rules out all of them",
-                grammar ? "the grammar or " : "");
+                "no token may come next: {}{}`logit_bias` rules out all of them",
+                grammar ? "the grammar or " : "", never.empty() ? "" : "`min_tokens` or ");
   }
   TIDAL_CHECK(!grammar || grammar->accept(token), "a token of the mask that the grammar refuses");
   request.sampler.accept(token);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/active_request.h"
 
@@ -12,6 +13,10 @@ namespace tidal {
 // option that is out of range.
 Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t vocab_size,
                      int64_t max_length);
+
+// The tokens that end a request's text.
+std::vector<int32_t> end_tokens(const Request& request, const Tokenizer& tokenizer,
+                                int32_t vocab_size);
 
 // The next token of a request, which its sampler and grammar know then; -1 at the end of a grammar
 // where no token ends a turn. Throws Error when none may come.

@@ -87,6 +87,62 @@ TEST(Sampling, DrySeesPromptAndBreakers) {
   EXPECT_EQ(twice("h"), engine.run(std::move(plain)).tokens[0]) << "ends at the breaker";
 }
 
+// What ends the text is always the likeliest.
+TEST(Sampling, NothingEndsTheTextBeforeMinTokens) {
+  Engine engine(options());
+  const int32_t eos = engine.info().eos;
+  for (const bool stops : {false, true}) {
+    Request request = greedy(engine);
+    const int32_t token = stops ? 65 : eos;
+    request.ignore_eos = false;
+    if (stops) request.stop_tokens = {token};
+    request.sampling.logit_bias = {{token, 1000.0F}};
+    request.min_tokens = 5;
+    const Completion completion = engine.run(std::move(request));
+    EXPECT_EQ(completion.finish_reason, FinishReason::kStop);
+    EXPECT_EQ(completion.tokens.size(), 5u);
+    EXPECT_EQ(std::ranges::count(completion.tokens, token), 0);
+    EXPECT_EQ(completion.stop_token, stops ? token : -1);
+  }
+}
+
+TEST(Sampling, StopStringsAreLookedForBehindMinTokens) {
+  Engine engine(options());
+  const auto run = [&](const std::string& stop) {
+    Request request = greedy(engine);
+    request.sampling.logit_bias = {{engine.encode("a", false, false).back(), 1000.0F}};
+    request.stop = {stop};
+    request.min_tokens = 4;
+    return engine.run(std::move(request));
+  };
+  EXPECT_EQ(run("a").text, "aaaa");
+  EXPECT_EQ(run("a").tokens.size(), 5u);
+  EXPECT_EQ(run("aaa").text, "aa") << "it ends in the fifth";
+  EXPECT_EQ(run("aaa").finish_reason, FinishReason::kStop);
+}
+
+TEST(Sampling, MinTokensThatCannotComeAreRefused) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  request.max_tokens = 10;
+  request.min_tokens = 11;
+  expect_error(ErrorCode::kInvalidArgument, {"`min_tokens` is 11", "at most 10"},
+               [&] { engine.submit(request); });
+  request.max_tokens = -1;
+  request.min_tokens = 1024;
+  expect_error(ErrorCode::kExhausted, {"1024 are to be generated"},
+               [&] { engine.submit(request); });
+  request.min_tokens = -1;
+  expect_error(ErrorCode::kInvalidArgument, {"`min_tokens` is -1"},
+               [&] { engine.submit(request); });
+  request.min_tokens = 1;
+  for (int32_t token = 0; token < 259; ++token) {
+    if (token == engine.info().eos) continue;
+    request.sampling.logit_bias.emplace_back(token, kNever);
+  }
+  EXPECT_THAT(engine.run(std::move(request)).error, HasSubstr("`min_tokens` or `logit_bias`"));
+}
+
 TEST(Sampling, RefusesWhatIsOutOfRange) {
   Engine engine(options());
   Request request = greedy(engine);

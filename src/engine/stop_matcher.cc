@@ -9,11 +9,16 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
 }
 
-std::string StopMatcher::push(std::string_view text) {
+std::string StopMatcher::push(std::string_view text, bool may_match) {
   if (matched_) return {};
+  const size_t before = held_.size();
   held_ += text;
   size_t first_match = std::string::npos;
-  for (const std::string& stop : stops_) first_match = std::min(first_match, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    if (!may_match) break;
+    const size_t first = before - std::min(before, stop.size() - 1);  // to end in the new text
+    first_match = std::min(first_match, held_.find(stop, first));
+  }
   if (first_match != std::string::npos) {
     matched_ = true;
     return std::exchange(held_, {}).substr(0, first_match);

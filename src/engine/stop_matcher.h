@@ -12,8 +12,8 @@ class StopMatcher {
   explicit StopMatcher(std::vector<std::string> stops);  // empty strings are left out
 
   // Takes more text and returns what may be shown now. After a match, matched() holds and nothing
-  // more comes out.
-  std::string push(std::string_view text);
+  // more comes out. Without may_match no stop string ends in this text.
+  std::string push(std::string_view text, bool may_match = true);
   // The held-back text, at the end.
   std::string flush();
   bool matched() const { return matched_; }

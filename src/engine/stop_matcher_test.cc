@@ -36,6 +36,15 @@ TEST(StopMatcher, TheEarliestMatchWins) {
   EXPECT_TRUE(matcher.matched());
 }
 
+TEST(StopMatcher, WhatEndsTooEarlyIsNoMatch) {
+  StopMatcher matcher({"ab", "abcd"});
+  EXPECT_EQ(matcher.push("xab", false), "x") << "may begin the longer one";
+  EXPECT_EQ(matcher.push("c"), "");
+  EXPECT_FALSE(matcher.matched()) << "ab ended before";
+  EXPECT_EQ(matcher.push("d"), "");
+  EXPECT_TRUE(matcher.matched()) << "abcd ends now, wherever it began";
+}
+
 TEST(StopMatcher, OverlappingBeginnings) {
   StopMatcher matcher({"aab"});
   EXPECT_EQ(matcher.push("aaa"), "a");

@@ -84,6 +84,9 @@ std::vector<Option> choice_rows() {
            "Tokens to generate at most, -1: until the cache is full"},
           "a whole number from 1 to 2147483647, or -1 for as many as fit",
           [](int64_t n) { return n == -1 || (n >= 1 && n <= kMost); }, TIDAL_MEMBER(max_tokens)),
+      integer({"min_tokens", "--min-tokens", kGeneration,
+               "Tokens before which no end-of-text token, stop token or stop string ends the text"},
+              0, kMost, TIDAL_MEMBER(min_tokens)),
       number(
           {"temperature", "--temp", kGeneration, "0: always the most likely token"}, "0 or more",
           [](double value) { return value >= 0; }, TIDAL_MEMBER(sampling.temperature)),

@@ -108,6 +108,7 @@ std::string_view option_group_name(OptionGroup group) {
 Request make_request(const Options& options) {
   Request request;
   request.max_tokens = options.max_tokens;
+  request.min_tokens = options.min_tokens;
   request.ignore_eos = options.ignore_eos;
   request.cache_prompt = options.cache_prompt;
   request.cache_salt = options.cache_salt;

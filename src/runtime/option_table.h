@@ -22,6 +22,7 @@ struct Options {
   MethodOptions method;
   SamplingOptions sampling;
   int64_t max_tokens = Request{}.max_tokens;
+  int64_t min_tokens = Request{}.min_tokens;
   bool ignore_eos = false;
   std::vector<std::string> stop;
   // Instead of the default ones, from the first on; "none": no breakers.

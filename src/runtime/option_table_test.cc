@@ -34,6 +34,7 @@ TEST(OptionTable, PutsValuesWhereTheyBelong) {
   set_option(options, "temperature", "0.5");
   set_option(options, "seed", "9223372036854775807");
   set_option(options, "ignore_eos", "true");
+  set_option(options, "min_tokens", "7");
   set_option(options, "stop", "a");
   set_option(options, "stop", "b");
   EXPECT_EQ(options.engine.context_size, 4096);
@@ -45,6 +46,7 @@ TEST(OptionTable, PutsValuesWhereTheyBelong) {
   EXPECT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_EQ(request.sampling.seed, uint64_t{INT64_MAX});
   EXPECT_TRUE(request.ignore_eos);
+  EXPECT_EQ(request.min_tokens, 7);
   EXPECT_THAT(request.stop, testing::ElementsAre("a", "b"));
 }
 

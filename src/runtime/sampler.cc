@@ -53,9 +53,10 @@ void Sampler::accept(std::span<const int32_t> tokens) {
 }
 
 std::span<const float> Sampler::adjust(std::span<const float> logits,
-                                       std::span<const uint32_t> mask) {
+                                       std::span<const uint32_t> mask,
+                                       std::span<const int32_t> never) {
   if (adjusted_.empty()) {
-    TIDAL_CHECK(mask.empty(), "a sampler that was not made for a mask");
+    TIDAL_CHECK(mask.empty() && never.empty(), "a sampler that was not made for a mask");
     return logits;
   }
   std::copy(logits.begin(), logits.end(), adjusted_.begin());
@@ -64,6 +65,7 @@ std::span<const float> Sampler::adjust(std::span<const float> logits,
       if (!is_in(mask, i)) adjusted_[i] = kNever;
     }
   }
+  for (const int32_t token : never) adjusted_[static_cast<size_t>(token)] = kNever;
   for (const auto& [token, bias] : options_.logit_bias) {
     adjusted_[static_cast<size_t>(token)] += bias;
   }
@@ -197,8 +199,9 @@ int32_t Sampler::draw() {
   return candidates_[last_ - 1].id;
 }
 
-int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> mask) {
-  const std::span<const float> row = adjust(logits, mask);
+int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> mask,
+                        std::span<const int32_t> never) {
+  const std::span<const float> row = adjust(logits, mask, never);
   first_ = last_ = 0;
   if (takes_most_likely()) {
     const int32_t token = most_likely(row);

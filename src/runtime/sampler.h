@@ -1,7 +1,7 @@
 // Sampler: the next token from one row of logits.
 //
 // A chain of stages in llama.cpp's order and with its definitions:
-//   1. a mask of the tokens that may come, logit bias, penalties on what is repeated, DRY
+//   1. which tokens may come, logit bias, penalties on what is repeated, DRY
 //   2. top_n_sigma, top_k, typical_p, top_p, min_p: which are left; each takes probabilities among
 //      those that the stage before it left, at temperature 1
 //   3. XTC: at times without the most likely ones
@@ -31,7 +31,7 @@ namespace tidal {
 struct SamplerContext {
   int64_t max_length = 0;                // tokens it is told of at most, to allocate none later
   const Tokenizer* tokenizer = nullptr;  // for DRY's sequence breakers; without it there are none
-  bool masked = false;                   // sample() may be given a mask
+  bool masked = false;                   // sample() may be told which tokens may come
 };
 
 class Sampler {
@@ -43,15 +43,17 @@ class Sampler {
   void accept(int32_t token) { accept({&token, 1}); }
   void accept(std::span<const int32_t> tokens);
 
-  // logits: [vocab_size]. mask: a bit for each token, of those that may come; empty: all. Returns
-  // -1 when nothing may come.
-  int32_t sample(std::span<const float> logits, std::span<const uint32_t> mask = {});
+  // logits: [vocab_size]. mask: a bit for each token, of those that may come; empty: all. never:
+  // tokens that may not. Returns -1 when nothing may come.
+  int32_t sample(std::span<const float> logits, std::span<const uint32_t> mask = {},
+                 std::span<const int32_t> never = {});
 
   // What the last token was drawn from, the likeliest first, with the logits that the stages left.
   std::span<const Candidate> candidates() const;
 
  private:
-  std::span<const float> adjust(std::span<const float> logits, std::span<const uint32_t> mask);
+  std::span<const float> adjust(std::span<const float> logits, std::span<const uint32_t> mask,
+                                std::span<const int32_t> never);
   bool takes_most_likely() const;
   float least_logit(std::span<const float> row) const;
   size_t keep_best(std::span<const float> row, size_t count, float least);

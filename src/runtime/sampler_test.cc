@@ -207,6 +207,21 @@ TEST(Sampler, TakesNoTokenButOfTheMask) {
   }
 }
 
+TEST(Sampler, WhatMayNeverComeDoesNot) {
+  for (const float temperature : {0.0f, 1.0f}) {
+    SamplingOptions options = plain();
+    options.temperature = temperature;
+    Sampler sampler(options, 3, {.masked = true});
+    const std::vector<float> logits = {1, 9, 1};
+    const std::vector<uint32_t> mask = {3};
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_NE(sampler.sample(logits, {}, std::vector<int32_t>{1}), 1);
+      EXPECT_EQ(sampler.sample(logits, mask, std::vector<int32_t>{1}), 0);
+    }
+    EXPECT_EQ(sampler.sample(logits, mask, std::vector<int32_t>{0, 1}), -1);
+  }
+}
+
 TEST(Sampler, SaysWhenNoTokenIsLeft) {
   for (const float temperature : {0.0f, 1.0f}) {
     SamplingOptions options = plain();

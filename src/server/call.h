@@ -40,10 +40,9 @@ struct GenerateCall {
   int64_t n = 1;                     // answers to each prompt
   int64_t best_of = 0;               // ... out of so many; 0: n
   int64_t logprobs = -1;             // of the token and of so many others; -1: none
-  int64_t min_tokens = 0;
-  int64_t max_time_ms = 0;  // 0: any time
-  int64_t slot = -1;        // llama.cpp's id_slot
-  int32_t end_token = -1;   // the model's, for replies that show settings
+  int64_t max_time_ms = 0;           // 0: any time
+  int64_t slot = -1;                 // llama.cpp's id_slot
+  int32_t end_token = -1;            // the model's, for replies that show settings
   std::vector<int32_t> stop_tokens;
   std::vector<std::string> response_fields;  // llama.cpp's: only these, "a/b" from within
   bool only_prompt = false;                  // max_tokens 0: read it and generate nothing

@@ -215,7 +215,6 @@ const auto& rows() {
       CallField{"guided_grammar", R"({"type":"string","maxLength":262144})", read_grammar},
       CallField{"guided_regex", R"({"type":"string","maxLength":262144})", read_regex},
       CallField{"suffix", R"({"type":"string","maxLength":0})", read_suffix},
-      TIDAL_INTEGER("min_tokens", R"({"type":"integer","minimum":0})", min_tokens, 0, kMost),
       TIDAL_INTEGER("t_max_predict_ms", R"({"type":"integer"})", max_time_ms, -1, kMost),
       TIDAL_INTEGER("id_slot", R"({"type":"integer","minimum":-1})", slot, -1, 1023),
       TIDAL_SWITCH("stream", stream),

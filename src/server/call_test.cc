@@ -34,12 +34,14 @@ TEST(Call, TakesTheOptionsOfTheTable) {
   const GenerateCall call = read({{"temperature", 0.5},
                                   {"top_k", 7},
                                   {"max_tokens", 9},
+                                  {"min_tokens", 2},
                                   {"stop", {"a", "", "b"}},
                                   {"ignore_eos", true},
                                   {"seed", 3}});
   EXPECT_FLOAT_EQ(call.options.sampling.temperature, 0.5F);
   EXPECT_EQ(call.options.sampling.top_k, 7);
   EXPECT_EQ(call.options.max_tokens, 9);
+  EXPECT_EQ(call.options.min_tokens, 2);
   EXPECT_THAT(call.options.stop, ElementsAre("a", "b"));
   EXPECT_TRUE(call.options.ignore_eos);
   EXPECT_EQ(call.options.sampling.seed, 3U);

@@ -182,6 +182,18 @@ class Serve(Case):
             never = self.server.post("/completion", **ask, logit_bias=bias)["tokens"]
             self.assertNotIn(token, never)
 
+    def test_min_tokens(self):
+        limits = {"min_tokens": 3, "stop_token_ids": [65], "logit_bias": {"65": 100}}
+        for path, ask, count in (
+                ("/v1/chat/completions", CHAT, "completion_tokens"),
+                ("/v1/completions", {"prompt": "one"}, "completion_tokens"),
+                ("/v1/responses", {"input": "Hi"}, "output_tokens"),
+                ("/v1/messages", CHAT, "output_tokens")):
+            self.assertEqual(self.server.post(path, **ask, **limits)["usage"][count], 3, path)
+        status, reply, _ = self.server.send("POST", "/v1/completions",
+                                            {"prompt": "x", "max_tokens": 2, "min_tokens": 3})
+        self.assertEqual((status, reply["error"]["param"]), (400, "min_tokens"))
+
     def test_method_of_a_request(self):
         tidal = {"method": "window", "budget": 32, "min_context": 0}
         reply = self.server.post("/v1/completions", prompt="x" * 300, max_tokens=8, tidal=tidal)
