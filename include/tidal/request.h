@@ -27,7 +27,8 @@ struct RowsReport {
   }
 };
 
-// Natural logarithms of what the softmax of the model's own logits gives, before any sampling.
+// Natural logarithms of what the softmax of the model's own logits gives, before any sampling; or,
+// where a request asks for that, of what its sampler drew with.
 struct TokenLogprob {
   int32_t token = -1;
   float logprob = 0;
@@ -72,8 +73,9 @@ struct Request {
   // that would are not drawn, and stop strings are not looked for.
   int64_t min_tokens = 0;
   bool ignore_eos = false;
-  bool keep_special = false;     // control tokens show in the text, by their names
-  int32_t logprobs = -1;         // of each token and of this many of the most likely ones; -1: none
+  bool keep_special = false;  // control tokens show in the text, by their names
+  int32_t logprobs = -1;      // of each token and of this many of the most likely ones; -1: none
+  bool sampled_logprobs = false;  // with logprobs: of what is left to draw from, as it is drawn
   bool prompt_logprobs = false;  // with logprobs: of the prompt's tokens too; it is read as a whole
   // Rows of a prompt that full attention wrote are kept while there is room, and requests with the
   // same salt whose prompts begin alike read them no second time: whole pages of 16, bit for bit.

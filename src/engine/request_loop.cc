@@ -279,8 +279,10 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
   request.sequence->enqueue(token);
   request.completion.tokens.push_back(token);
   if (request.request.logprobs >= 0) {
-    request.completion.logprobs.push_back(
-        log_probabilities(logits, token, request.request.logprobs));
+    const int32_t n_top = request.request.logprobs;
+    request.completion.logprobs.push_back(request.request.sampled_logprobs
+                                              ? request.sampler.log_probabilities(token, n_top)
+                                              : log_probabilities(logits, token, n_top));
   }
   ++stats_.generated_tokens;
   request.emit(token, request.stop.push(request.decoder.push(token), request.may_stop()));

@@ -181,6 +181,26 @@ TEST(Sampling, LogprobsAreOfEachTokenBeforeSampling) {
   EXPECT_LT(likeliest, static_cast<double>(completion.tokens.size()));
 }
 
+TEST(Sampling, LogprobsCanBeThoseOfTheDraw) {
+  Engine engine(options());
+  Request request = greedy(engine);
+  request.sampling.temperature = 1;
+  request.sampling.top_k = 2;
+  request.sampling.top_p = 1;
+  request.sampling.min_p = 0;
+  request.logprobs = 3;
+  request.sampled_logprobs = true;
+  const Completion completion = engine.run(std::move(request));
+  ASSERT_EQ(completion.logprobs.size(), completion.tokens.size());
+  for (const TokenLogprobs& one : completion.logprobs) {
+    ASSERT_EQ(one.top.size(), 2u) << "no more were left";
+    EXPECT_NEAR(std::exp(one.top[0].logprob) + std::exp(one.top[1].logprob), 1, 1e-6);
+    const bool first = one.drawn.token == one.top[0].token;
+    EXPECT_EQ(one.drawn.token, one.top[first ? 0 : 1].token);
+    EXPECT_EQ(one.drawn.logprob, one.top[first ? 0 : 1].logprob);
+  }
+}
+
 TEST(Sampling, GreedyTokensHaveTheFirstLogprobExactly) {
   Engine engine(options());
   Request request = greedy(engine);

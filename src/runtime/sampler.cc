@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/check.h"
 #include "runtime/sampling/check_sampling.h"
@@ -222,6 +223,24 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t>
 
 std::span<const Candidate> Sampler::candidates() const {
   return std::span(candidates_).subspan(first_, last_ - first_);
+}
+
+TokenLogprobs Sampler::log_probabilities(int32_t token, int32_t n_top) const {
+  const bool certain = options_.temperature == 0;  // the first one comes
+  const auto weights = std::span(weights_).subspan(first_, certain ? 1 : last_ - first_);
+  const double sum = certain ? 1 : std::accumulate(weights.begin(), weights.end(), 0.0);
+  TokenLogprobs result{.drawn = {token, kNever}, .top = {}};
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const int32_t id = candidates_[first_ + i].id;
+    const bool is_top = std::ssize(result.top) < n_top;
+    if (!is_top && id != token) continue;
+    const double probability = certain ? 1 : weights[i] / sum;
+    if (probability == 0) break;  // what follows is no likelier
+    const TokenLogprob one{id, static_cast<float>(std::log(probability))};
+    if (id == token) result.drawn = one;
+    if (is_top) result.top.push_back(one);
+  }
+  return result;
 }
 
 }  // namespace tidal

@@ -24,7 +24,7 @@
 #include "runtime/sampling/dry.h"
 #include "runtime/sampling/penalties.h"
 #include "text/tokenizer.h"
-#include "tidal/options.h"
+#include "tidal/request.h"
 
 namespace tidal {
 
@@ -50,6 +50,8 @@ class Sampler {
 
   // What the last token was drawn from, the likeliest first, with the logits that the stages left.
   std::span<const Candidate> candidates() const;
+  // With which probabilities: of that token, and of the n_top likeliest that might have come.
+  TokenLogprobs log_probabilities(int32_t token, int32_t n_top) const;
 
  private:
   std::span<const float> adjust(std::span<const float> logits, std::span<const uint32_t> mask,
@@ -71,7 +73,7 @@ class Sampler {
   std::vector<int32_t> history_;       // while a stage looks at it
   std::vector<float> adjusted_;        // [vocab_size] while a stage changes logits
   std::vector<Candidate> candidates_;  // [vocab_size] those left, the best first
-  std::vector<double> weights_;        // [vocab_size]
+  std::vector<double> weights_;        // [vocab_size] of candidates_, as they were drawn
   size_t first_ = 0, last_ = 0;        // of candidates_: those that are drawn from
 };
 

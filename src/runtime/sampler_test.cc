@@ -165,6 +165,41 @@ TEST(Sampler, TemperatureZeroTakesTheBestOfWhatIsLeft) {
   EXPECT_EQ(sampler.candidates().size(), 1u);
 }
 
+TEST(Sampler, SaysWithWhichProbabilitiesItDrew) {
+  SamplingOptions options = plain();
+  options.top_k = 3;
+  options.temperature = 0.5f;  // squares: 25, 9 and 4 of 38
+  const std::vector<float> logits = {std::log(0.2f), std::log(0.5f), std::log(0.1f),
+                                     std::log(0.3f)};
+  Sampler sampler(options, 4);
+  const int32_t token = sampler.sample(logits);
+  const TokenLogprobs drawn = sampler.log_probabilities(token, 5);
+  ASSERT_EQ(drawn.top.size(), 3u);
+  const std::map<int32_t, double> expected = {{1, 25.0 / 38}, {3, 9.0 / 38}, {0, 4.0 / 38}};
+  for (const TokenLogprob& one : drawn.top) {
+    EXPECT_NEAR(std::exp(one.logprob), expected.at(one.token), 1e-6);
+  }
+  EXPECT_EQ(drawn.top[0].token, 1);
+  EXPECT_EQ(drawn.drawn.token, token);
+  EXPECT_NEAR(std::exp(drawn.drawn.logprob), expected.at(token), 1e-6);
+  EXPECT_EQ(sampler.log_probabilities(0, 1).top.size(), 1u);
+  EXPECT_NEAR(std::exp(sampler.log_probabilities(0, 1).drawn.logprob), 4.0 / 38, 1e-6);
+}
+
+TEST(Sampler, AtTemperatureZeroOneTokenIsCertain) {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  for (const float typical_p : {1.0f, 0.9f}) {
+    options.typical_p = typical_p;
+    Sampler sampler(options, 3);
+    const int32_t token = sampler.sample(std::vector<float>{1, 2, 1.5f});
+    const TokenLogprobs drawn = sampler.log_probabilities(token, 5);
+    EXPECT_EQ(drawn.drawn.logprob, 0);
+    ASSERT_EQ(drawn.top.size(), 1u);
+    EXPECT_EQ(drawn.top[0].token, token);
+  }
+}
+
 // As in llama.cpp these may drop the most likely token, and temperature 0 comes behind them.
 TEST(Sampler, TemperatureZeroComesBehindXtcAndTypical) {
   SamplingOptions options;

@@ -79,7 +79,8 @@ class ChatFormat : public OpenAiFormat {
   }
 
   Json logprobs(std::span<const TokenLogprobs> tokens) const {
-    return call_.logprobs < 0 ? Json() : chat_logprobs(info_, tokens);
+    if (call_.logprobs < 0) return {};
+    return chat_logprobs(info_, tokens, call_.post_sampling_probs);
   }
 
   // What every stream begins with, once for each choice.

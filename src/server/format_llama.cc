@@ -54,7 +54,7 @@ class LlamaFormat : public Format {
                   {"tokens_predicted", answer.progress.generated},
                   {"tokens_evaluated", answer.progress.prompt_tokens}};
     if (call_.logprobs >= 0 && !piece.logprobs.empty()) {
-      reply["completion_probabilities"] = llama_logprobs(info_, piece.logprobs);
+      reply["completion_probabilities"] = probabilities(piece.logprobs);
     }
     if (call_.timings_per_token) reply["timings"] = timings_json(answer.progress);
     return reply;
@@ -80,7 +80,7 @@ class LlamaFormat : public Format {
         {"timings", timings_json(answer.progress)},
         {"tidal", tidal_json(answer)}};
     if (with_text && call_.logprobs >= 0) {
-      reply["completion_probabilities"] = llama_logprobs(info_, answer.logprobs);
+      reply["completion_probabilities"] = probabilities(answer.logprobs);
     }
     if (call_.response_fields.empty()) return reply;
     Json chosen = Json::object();
@@ -88,6 +88,10 @@ class LlamaFormat : public Format {
       if (const Json* found = find_nested(reply, field)) chosen[field] = *found;
     }
     return chosen;
+  }
+
+  Json probabilities(std::span<const TokenLogprobs> logprobs) const {
+    return llama_logprobs(info_, logprobs, call_.post_sampling_probs);
   }
 
   // The context ended it, and not a length that was asked for.

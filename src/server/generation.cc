@@ -57,14 +57,7 @@ int64_t Generation::room_for(const ChatPrompt& prompt) const {
   return context - n_prompt;
 }
 
-void Generation::check_supported() const {
-  if (call_.post_sampling_probs) {
-    throw ApiError(501, "probabilities are given before sampling only", "post_sampling_probs");
-  }
-}
-
 void Generation::start(const std::vector<ChatPrompt>& prompts) {
-  check_supported();
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
     for (int64_t i = 0; i < std::max(call_.n, call_.best_of); ++i) {
@@ -111,6 +104,7 @@ Request Generation::make_request(const ChatPrompt& prompt, size_t index) {
     request.grammar = {GrammarKind::kStructuralTag, prompt.structural_tag};
   }
   request.logprobs = static_cast<int32_t>(call_.logprobs);
+  request.sampled_logprobs = call_.post_sampling_probs;
   request.prompt_logprobs = call_.echo && call_.logprobs >= 0;
   if (call_.best_of > call_.n) request.logprobs = std::max(0, request.logprobs);
   request.sampling.logit_bias = logit_bias();

@@ -34,7 +34,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void check_supported() const;
   Request make_request(const ChatPrompt& prompt, size_t index);
   std::vector<std::pair<int32_t, float>> logit_bias() const;
   int64_t room_for(const ChatPrompt& prompt) const;

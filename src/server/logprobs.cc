@@ -17,24 +17,31 @@ Json bytes_of(const std::string& piece) {
   return bytes;
 }
 
-Json entry(const ReplyInfo& info, const TokenLogprob& token, bool with_id) {
+struct Shape {
+  bool with_id = false;
+  bool as_probabilities = false;
+};
+
+Json entry(const ReplyInfo& info, const TokenLogprob& token, Shape shape) {
   const std::string piece = info.piece(token.token);
   Json json = Json::object();
-  if (with_id) json["id"] = token.token;
+  if (shape.with_id) json["id"] = token.token;
   json["token"] = piece;
-  json["logprob"] = finite(token.logprob);
+  if (shape.as_probabilities) {
+    json["prob"] = std::exp(double{token.logprob});
+  } else {
+    json["logprob"] = finite(token.logprob);
+  }
   json["bytes"] = bytes_of(piece);
   return json;
 }
 
-Json entries(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs, bool with_id) {
+Json entries(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs, Shape shape) {
   Json list = Json::array();
   for (const TokenLogprobs& token : logprobs) {
-    Json json = entry(info, token.drawn, with_id);
-    json["top_logprobs"] = Json::array();
-    for (const TokenLogprob& other : token.top) {
-      json["top_logprobs"].push_back(entry(info, other, with_id));
-    }
+    Json json = entry(info, token.drawn, shape);
+    Json& top = json[shape.as_probabilities ? "top_probs" : "top_logprobs"] = Json::array();
+    for (const TokenLogprob& other : token.top) top.push_back(entry(info, other, shape));
     list.push_back(std::move(json));
   }
   return list;
@@ -46,12 +53,15 @@ int64_t characters(const std::string& text) {
 
 }  // namespace
 
-Json chat_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs) {
-  return {{"content", entries(info, logprobs, /*with_id=*/false)}, {"refusal", nullptr}};
+Json chat_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,
+                   bool as_probabilities) {
+  const Shape shape{.with_id = false, .as_probabilities = as_probabilities};
+  return {{"content", entries(info, logprobs, shape)}, {"refusal", nullptr}};
 }
 
-Json llama_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs) {
-  return entries(info, logprobs, /*with_id=*/true);
+Json llama_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,
+                    bool as_probabilities) {
+  return entries(info, logprobs, {.with_id = true, .as_probabilities = as_probabilities});
 }
 
 Json completion_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,

@@ -7,11 +7,14 @@
 
 namespace tidal::server {
 
-// OpenAI's chat: {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}.
-Json chat_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs);
+// OpenAI's chat: {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}. as_probabilities:
+// "prob" and "top_probs" instead, as llama.cpp has them.
+Json chat_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,
+                   bool as_probabilities);
 
 // llama.cpp's completion_probabilities: the same entries, each with its id.
-Json llama_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs);
+Json llama_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,
+                    bool as_probabilities);
 
 // OpenAI's completions: tokens, token_logprobs, top_logprobs and text_offset, beside each other;
 // offsets count characters from `offset` on, which is moved behind them.

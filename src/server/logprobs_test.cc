@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 namespace tidal::server {
@@ -23,7 +24,7 @@ std::vector<TokenLogprobs> some() {
 }
 
 TEST(Logprobs, OfChat) {
-  const Json content = chat_logprobs(info(), some())["content"];
+  const Json content = chat_logprobs(info(), some(), false)["content"];
   ASSERT_EQ(content.size(), 2U);
   EXPECT_EQ(content[0]["token"], "é");
   EXPECT_EQ(content[0]["bytes"], Json::array({0xC3, 0xA9}));
@@ -34,9 +35,21 @@ TEST(Logprobs, OfChat) {
 }
 
 TEST(Logprobs, OfLlamaHaveIds) {
-  const Json list = llama_logprobs(info(), some());
+  const Json list = llama_logprobs(info(), some(), false);
   EXPECT_EQ(list[0]["id"], 1);
   EXPECT_EQ(list[0]["top_logprobs"][2]["id"], 3);
+}
+
+TEST(Logprobs, CanBeProbabilities) {
+  const std::vector<TokenLogprobs> certain{{{1, 0}, {{1, 0}}}};
+  const Json list = llama_logprobs(info(), certain, true);
+  EXPECT_EQ(list[0]["prob"], 1);
+  EXPECT_EQ(list[0]["top_probs"][0]["prob"], 1);
+  EXPECT_EQ(list[0]["top_probs"][0]["id"], 1);
+  EXPECT_FALSE(list[0].contains("logprob") || list[0].contains("top_logprobs"));
+  const Json content = chat_logprobs(info(), some(), true)["content"];
+  EXPECT_FLOAT_EQ(content[0]["top_probs"][1]["prob"].get<float>(), std::exp(-1.5F));
+  EXPECT_EQ(content[1]["prob"], 0);
 }
 
 TEST(Logprobs, OfCompletionsCountCharacters) {

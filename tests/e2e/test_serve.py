@@ -168,6 +168,23 @@ class Serve(Case):
             self.assertEqual(logprobs["token_logprobs"][-1],
                              max(logprobs["top_logprobs"][-1].values()))
 
+    def test_probabilities_after_sampling(self):
+        ask = {"prompt": "one", "n_predict": 5, "temperature": 1, "top_k": 4, "min_p": 0,
+               "top_p": 1, "seed": 1, "n_probs": 10, "post_sampling_probs": True}
+        tokens = self.server.post("/completion", **ask)["completion_probabilities"]
+        self.assertEqual(len(tokens), 5)
+        for token in tokens:
+            self.assertEqual(len(token["top_probs"]), 4)
+            self.assertAlmostEqual(sum(other["prob"] for other in token["top_probs"]), 1, 5)
+            self.assertIn(token["prob"], [other["prob"] for other in token["top_probs"]])
+        streamed = [t for e in self.server.events("/completion", **ask)
+                    for t in e.get("completion_probabilities", [])]
+        self.assertEqual(streamed, tokens)
+        certain = self.server.post("/v1/chat/completions", **CHAT, logprobs=True, top_logprobs=2,
+                                   post_sampling_probs=True)
+        for token in certain["choices"][0]["logprobs"]["content"]:
+            self.assertEqual([other["prob"] for other in token["top_probs"]], [1])
+
     def test_best_of(self):
         ask = {"prompt": "one", "max_tokens": 4, "temperature": 2, "seed": 1}
         best = self.server.post("/v1/completions", **ask, best_of=6)["choices"]
