@@ -22,6 +22,7 @@
 
 #include "base/json.h"
 #include "base/quote.h"
+#include "engine/json_schema.h"
 
 namespace tidal {
 
@@ -78,28 +79,56 @@ void check_brackets(const GrammarOptions& grammar) {
   }
 }
 
-void check_text(const GrammarOptions& grammar) {
+// So that a model cannot go on with spaces for ever.
+constexpr int kMostSpaces = 20;
+
+// Checks the schemas in a structural tag, and bounds their spaces.
+void prepare_schemas(nlohmann::ordered_json& tag) {
+  const auto schema = tag.is_object() ? tag.find("json_schema") : tag.end();
+  if (schema != tag.end()) {
+    check_json_schema(*schema);
+    tag["max_whitespace_cnt"] = kMostSpaces;
+    return;
+  }
+  for (auto& part : tag) {
+    if (part.is_structured()) prepare_schemas(part);
+  }
+}
+
+// The text that is compiled.
+std::string check_text(const GrammarOptions& grammar) {
   if (grammar.text.size() > kLongestText) {
     fail(ErrorCode::kInvalidArgument, "the {} has {} bytes, give at most {}",
          kind_name(grammar.kind), grammar.text.size(), kLongestText);
   }
   switch (grammar.kind) {
     case GrammarKind::kJsonSchema:
-    case GrammarKind::kStructuralTag:
-      parse_json(grammar.text, std::string(kind_name(grammar.kind)));
-      break;
+      check_json_schema(parse_json(grammar.text, std::string(kind_name(grammar.kind))));
+      return grammar.text;
+    case GrammarKind::kStructuralTag: {
+      auto tag = parse_ordered_json(grammar.text, std::string(kind_name(grammar.kind)));
+      prepare_schemas(tag);
+      return dump(tag);
+    }
     default:
       check_brackets(grammar);
+      return grammar.text;
   }
 }
 
-xgrammar::TokenizerInfo make_tokenizer_info(const Tokenizer& tokenizer, int32_t vocab_size) {
+// xgrammar lets control characters into strings of bounded length, where JSON has them escaped.
+bool fits_into_json(std::string_view piece) {
+  return std::ranges::none_of(piece, [](char c) { return c >= 0 && c < ' ' && c != '\n'; });
+}
+
+xgrammar::TokenizerInfo make_tokenizer_info(const Tokenizer& tokenizer, int32_t vocab_size,
+                                            bool of_json) {
   std::vector<std::string> pieces(static_cast<size_t>(vocab_size));  // empty: never
   std::vector<int32_t> ends;
   for (TokenId id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id) {
     if (tokenizer.is_end_of_generation(id)) {
       ends.push_back(id);
-    } else if (!tokenizer.is_control(id)) {
+    } else if (!tokenizer.is_control(id) && (!of_json || fits_into_json(tokenizer.piece(id)))) {
       pieces[static_cast<size_t>(id)] = tokenizer.piece(id);
     }
   }
@@ -109,8 +138,6 @@ xgrammar::TokenizerInfo make_tokenizer_info(const Tokenizer& tokenizer, int32_t 
 xgrammar::CompiledGrammar compile_now(const xgrammar::TokenizerInfo& tokens,
                                       const GrammarOptions& grammar) {
   xgrammar::GrammarCompiler compiler(tokens, /*max_threads=*/1, /*cache_enabled=*/false);
-  // So that a model cannot go on with spaces for ever.
-  constexpr int kMostSpaces = 20;
   const auto schema = [&](const std::string& text, bool strict) {
     return compiler.CompileJSONSchema(text, /*any_whitespace=*/true, std::nullopt, std::nullopt,
                                       strict, kMostSpaces);
@@ -216,8 +243,8 @@ void start_thread(const std::shared_ptr<Job>& job) {
 struct GrammarCompiler::Impl {
   Tokenizer tokenizer;
   int32_t vocab_size;
-  std::mutex mutex;  // guards the two below
-  std::optional<xgrammar::TokenizerInfo> tokens;
+  std::mutex mutex;  // guards the three below
+  std::optional<xgrammar::TokenizerInfo> tokens, json_tokens;
   std::list<std::pair<GrammarOptions, std::shared_ptr<const CompiledGrammar>>>
       cache;  // newest first
   std::shared_ptr<std::atomic<int>> abandoned = std::make_shared<std::atomic<int>>(0);
@@ -232,8 +259,12 @@ struct GrammarCompiler::Impl {
   }
 
   std::shared_ptr<Job> make_job(const GrammarOptions& grammar) {
-    if (!tokens.has_value()) tokens = make_tokenizer_info(tokenizer, vocab_size);
-    return std::shared_ptr<Job>(new Job{.tokens = *tokens,
+    const bool of_json = grammar.kind == GrammarKind::kJsonSchema ||
+                         grammar.kind == GrammarKind::kJsonObject ||
+                         grammar.kind == GrammarKind::kStructuralTag;
+    auto& known = of_json ? json_tokens : tokens;
+    if (!known.has_value()) known = make_tokenizer_info(tokenizer, vocab_size, of_json);
+    return std::shared_ptr<Job>(new Job{.tokens = *known,
                                         .grammar = grammar,
                                         .mutex = {},
                                         .changed = {},
@@ -250,11 +281,12 @@ GrammarCompiler::GrammarCompiler(Tokenizer tokenizer, int32_t vocab_size)
                      .vocab_size = vocab_size,
                      .mutex = {},
                      .tokens = {},
+                     .json_tokens = {},
                      .cache = {}}) {}
 GrammarCompiler::~GrammarCompiler() = default;
 
 std::shared_ptr<const CompiledGrammar> GrammarCompiler::compile(const GrammarOptions& grammar) {
-  check_text(grammar);
+  const GrammarOptions checked{grammar.kind, check_text(grammar)};
   std::shared_ptr<Job> job;
   {
     const std::lock_guard lock(impl_->mutex);
@@ -263,7 +295,7 @@ std::shared_ptr<const CompiledGrammar> GrammarCompiler::compile(const GrammarOpt
       fail(ErrorCode::kExhausted,
            "grammars that take too long are still being compiled, try later");
     }
-    job = impl_->make_job(grammar);
+    job = impl_->make_job(checked);
   }
   start_thread(job);
   std::unique_lock lock(job->mutex);

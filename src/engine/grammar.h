@@ -1,4 +1,5 @@
 // Grammars that keep a model's answer to a form: JSON schemas, regular expressions, rules, tags.
+// In JSON at most 20 characters of white space stand in a row, spaces and line ends.
 //
 // xgrammar does the work; grammar.cc alone knows it. A build without it refuses every grammar with
 // Error(kUnsupported). A grammar may come from anybody: its text is limited to 256 KiB, its nesting

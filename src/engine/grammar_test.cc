@@ -73,6 +73,33 @@ TEST_F(GrammarTest, TagsLeaveTheRestFree) {
   EXPECT_EQ(next(matcher), "x");
 }
 
+TEST_F(GrammarTest, WhiteSpaceInJsonEnds) {
+  const std::string schema = R"({"type": "object", "properties": {"a": {}}, "required": ["a"]})";
+  const std::string tag =
+      R"({"type": "structural_tag", "format": {"type": "json_schema", "json_schema": )" + schema +
+      "}}";
+  for (const GrammarOptions& grammar : {GrammarOptions{GrammarKind::kJsonSchema, schema},
+                                        GrammarOptions{GrammarKind::kJsonObject, {}},
+                                        GrammarOptions{GrammarKind::kStructuralTag, tag}}) {
+    GrammarMatcher matcher(compiler_.compile(grammar));
+    for (const char* before : {"{", "\"a\"", ":", "[", "1", ","}) {
+      SCOPED_TRACE(before);
+      for (const char* c = before; *c != '\0'; ++c) ASSERT_TRUE(matcher.accept(byte(*c)));
+      for (int i = 0; i < 20; ++i) ASSERT_TRUE(matcher.accept(byte(i % 2 == 0 ? ' ' : '\n'))) << i;
+      for (const char space : {' ', '\n', '\t', '\r'}) EXPECT_FALSE(matcher.accept(byte(space)));
+    }
+  }
+}
+
+// As xgrammar alone does not: bounded ones would have them as they are.
+TEST_F(GrammarTest, ControlCharactersInJsonStringsAreEscaped) {
+  GrammarMatcher matcher(compiler_.compile(
+      {GrammarKind::kJsonSchema, R"({"type": "string", "minLength": 1, "maxLength": 5})"}));
+  EXPECT_TRUE(matcher.accept(byte('"')));
+  for (int c = 0; c < 0x20; ++c) EXPECT_FALSE(matcher.accept(byte(static_cast<char>(c)))) << c;
+  EXPECT_TRUE(matcher.accept(byte(' ')));
+}
+
 TEST_F(GrammarTest, KeepsWhatWasCompiled) {
   const GrammarOptions options{GrammarKind::kJsonObject, {}};
   EXPECT_EQ(compiler_.compile(options), compiler_.compile(options));
@@ -92,6 +119,11 @@ TEST_F(GrammarTest, RefusesWhatIsNoGrammar) {
   refused(GrammarKind::kJsonSchema, "{", "JSON schema");
   refused(GrammarKind::kJsonSchema, R"({"type": "no such type"})",
           "the JSON schema cannot be used: Unsupported type");
+  refused(GrammarKind::kJsonSchema, R"({"allOf": [{}, {}]})", "'allOf'");
+  refused(GrammarKind::kStructuralTag,
+          R"({"type": "structural_tag", "format": {"type": "sequence", "elements":
+              [{"type": "json_schema", "json_schema": {"not": {}}}]}})",
+          "'not'");
   refused(GrammarKind::kRegex, "(a", "the regular expression cannot be used");
   refused(GrammarKind::kEbnf, "root ::= other", "the grammar cannot be used");
   refused(GrammarKind::kEbnf, "", "the grammar cannot be used");
