@@ -95,9 +95,10 @@ class TIDAL_EXPORT Engine {
 
   std::string model_name() const;
   ModelInfo info() const;
-  bool has_chat_template() const;   // the model's or that of the options
-  int64_t context_size() const;     // tokens the cache holds
-  int64_t trained_context() const;  // tokens the model was made for, RoPE scaling included
+  bool has_chat_template() const;     // the model's or that of the options
+  std::string chat_template() const;  // the text of the one in force; empty: none can be used
+  int64_t context_size() const;       // tokens the cache holds
+  int64_t trained_context() const;    // tokens the model was made for, RoPE scaling included
 
   // Text to tokens with the model's own begin token; control tokens in the text stay text.
   std::vector<int32_t> encode(std::string_view text) const;

@@ -133,6 +133,9 @@ class Engine::Impl {
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context_size() const { return context_size_; }
   bool has_chat_template() const { return prompter_.has_value() && !prompter_->is_fallback(); }
+  std::string chat_template() const {
+    return prompter_.has_value() ? prompter_->chat_template().source() : std::string();
+  }
 
  private:
   // A template that cannot be read still leaves plain prompts.
@@ -185,6 +188,7 @@ Runtime& runtime_of(Engine& engine) { return engine.impl_->runtime(); }
 std::string Engine::model_name() const { return impl_->model().config().name; }
 ModelInfo Engine::info() const { return impl_->info(); }
 bool Engine::has_chat_template() const { return impl_->has_chat_template(); }
+std::string Engine::chat_template() const { return impl_->chat_template(); }
 int64_t Engine::context_size() const { return impl_->context_size(); }
 int64_t Engine::trained_context() const { return impl_->model().config().context_length; }
 

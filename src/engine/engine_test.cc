@@ -340,6 +340,7 @@ TEST(Engine, AnUnreadableChatTemplateLeavesPlainPrompts) {
   });
   Engine engine(model.engine_options());
   EXPECT_FALSE(engine.has_chat_template());
+  EXPECT_EQ(engine.chat_template(), "");
   EXPECT_EQ(engine.run(make_request(engine, "hello", "full")).tokens.size(), 24u);
   const Message hello[] = {{"user", "hello"}};
   try {
@@ -363,6 +364,7 @@ TEST(Engine, AModelWithoutATemplateTakesChatMl) {
   });
   Engine engine(model.engine_options());
   EXPECT_FALSE(engine.has_chat_template());
+  EXPECT_THAT(engine.chat_template(), HasSubstr("<|im_start|>"));
   const ChatPrompt prompt =
       engine.chat_prompt(R"({"messages": [{"role": "user", "content": "Hi"}]})");
   EXPECT_EQ(prompt.text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");

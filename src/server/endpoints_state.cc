@@ -41,6 +41,7 @@ void get_props(Service& service, HttpCall& call) {
       {"total_slots", service.options().n_slots},
       {"model_alias", service.model_name()},
       {"model_path", service.options().model_path},
+      {"chat_template", service.engine().chat_template()},
       {"modalities", {{"vision", false}, {"audio", false}}},
       {"build_info", "tidal " TIDAL_VERSION},
       {"is_sleeping", false}};

@@ -64,11 +64,12 @@ void post_detokenize(Service& service, HttpCall& call) {
 void get_tokenizer_info(Service& service, HttpCall& call) {
   const ModelInfo info = service.engine().info();
   const auto piece = [&](int32_t token) { return token < 0 ? Json() : Json(service.piece(token)); };
+  const std::string chat_template = service.engine().chat_template();
   call.responder.send(json_reply(200, dump({{"bos_token", piece(info.bos)},
                                             {"eos_token", piece(info.eos)},
                                             {"pad_token", nullptr},
                                             {"vocab_size", info.vocab_size},
-                                            {"chat_template", nullptr}})));
+                                            {"chat_template", chat_template}})));
 }
 
 }  // namespace tidal::server

@@ -100,6 +100,9 @@ class Serve(Case):
         self.assertEqual(models["data"][0]["meta"]["n_ctx"], 1024)
         props = self.server.send("GET", "/props")[1]
         self.assertEqual(props["default_generation_settings"]["n_ctx"], 1024)
+        tokenizer = self.server.send("GET", "/tokenizer_info")[1]
+        self.assertIn("{%", tokenizer["chat_template"])
+        self.assertEqual(props["chat_template"], tokenizer["chat_template"])
 
     def test_completes(self):
         reply = self.server.post("/v1/completions", prompt="one two", max_tokens=5)
