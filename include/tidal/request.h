@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +64,9 @@ struct Completion {
 struct TokenEvent {
   int32_t token = -1;  // -1: text that was held back, at the end
   std::string_view text;
-  const TokenLogprobs* logprobs = nullptr;  // where the request asks for them; during the call
+  // Where the request asks for them; during the call.
+  const TokenLogprobs* logprobs = nullptr;
+  std::span<const TokenLogprobs> prompt_logprobs;  // with the first token
 };
 
 struct Request {

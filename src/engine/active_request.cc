@@ -29,8 +29,12 @@ ActiveRequest::ActiveRequest(Request asked, std::shared_ptr<const AttentionMetho
 void ActiveRequest::emit(int32_t token, const std::string& text) {
   completion.text += text;
   const auto& all = completion.logprobs;
-  const TokenLogprobs* logprobs = token < 0 || all.empty() ? nullptr : &all.back();
-  call(request.on_token, TokenEvent{token, text, logprobs});
+  TokenEvent event{.token = token, .text = text, .logprobs = nullptr, .prompt_logprobs = {}};
+  if (token >= 0 && !all.empty()) event.logprobs = &all.back();
+  if (token >= 0 && completion.tokens.size() == 1) {
+    event.prompt_logprobs = completion.prompt_logprobs;
+  }
+  call(request.on_token, event);
 }
 
 void ActiveRequest::finish(FinishReason reason) {

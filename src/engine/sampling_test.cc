@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -219,11 +220,15 @@ TEST(Sampling, PromptTokensHaveLogprobs) {
   small.context_size = 320;
   Engine engine(small);
   std::vector<Request> requests;
+  std::array<std::vector<int32_t>, 3> streamed;
   for (unsigned i = 0; i < 3; ++i) {
     requests.push_back(greedy(engine, long_text(100 + 30 * i, i % 2)));
     requests.back().max_tokens = 100;
     requests.back().logprobs = 2;
     requests.back().prompt_logprobs = true;
+    requests.back().on_token = [&streamed, i](const TokenEvent& event) {
+      for (const TokenLogprobs& one : event.prompt_logprobs) streamed[i].push_back(one.drawn.token);
+    };
   }
   const std::vector<Completion> done = run_together(engine, requests);
   EXPECT_GT(engine.stats().paused, 0);
@@ -232,6 +237,7 @@ TEST(Sampling, PromptTokensHaveLogprobs) {
   for (size_t i = 0; i < done.size(); ++i) {
     const std::vector<int32_t>& prompt = requests[i].prompt;
     ASSERT_EQ(done[i].prompt_logprobs.size() + 1, prompt.size());
+    EXPECT_EQ(streamed[i], std::vector<int32_t>(prompt.begin() + 1, prompt.end())) << "once";
     Sequence sequence = runtime.sequence(runtime.full_attention());
     for (size_t t = 0; t + 1 < prompt.size(); ++t) {
       sequence.enqueue(std::span(prompt).subspan(t, 1));

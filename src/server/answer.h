@@ -24,7 +24,8 @@ struct Piece {
   std::string reasoning;
   std::vector<ToolCallDelta> tools;
   std::vector<int32_t> tokens;
-  std::vector<TokenLogprobs> logprobs;  // of tokens, where the call asks for them
+  std::vector<TokenLogprobs> logprobs;         // of tokens, where the call asks for them
+  std::vector<TokenLogprobs> prompt_logprobs;  // likewise, with the first token
 
   bool empty() const { return text.empty() && reasoning.empty() && tools.empty(); }
 };
@@ -47,6 +48,7 @@ struct Answer {
   std::string prompt_text;  // control tokens included
   std::string echo_text;    // ... and left out
   std::vector<int32_t> prompt_tokens;
+  std::vector<TokenLogprobs> prompt_logprobs;  // of all but the first, where the call asks for them
   Progress progress;
   // So far, or all of it once `completion` is there.
   std::string text;

@@ -17,7 +17,7 @@ class CompletionsFormat : public OpenAiFormat {
     for (const Answer& answer : answers) {
       const std::string text = call_.echo ? answer.echo_text + answer.text : answer.text;
       Json one = choice(answer, text, finish_reason(answer));
-      if (call_.logprobs >= 0) one["logprobs"] = logprobs(answer);
+      if (call_.logprobs >= 0) one["logprobs"] = logprobs(answer, answer.logprobs, call_.echo);
       reply["choices"].push_back(std::move(one));
     }
     add_numbers(reply, answers, /*with_usage=*/true);
@@ -26,17 +26,19 @@ class CompletionsFormat : public OpenAiFormat {
   }
 
   std::string piece(const Answer& answer, const Piece& piece) override {
-    const std::string text = echo(answer) + piece.text;
+    const bool echoes = begins_with_echo(answer);
+    const std::string text = echoes ? answer.echo_text + piece.text : piece.text;
     if (text.empty()) return {};
     Json one = choice(answer, text, nullptr);
-    if (call_.logprobs >= 0) {
-      one["logprobs"] = completion_logprobs(info_, piece.logprobs, &offsets_[answer.index]);
-    }
+    if (call_.logprobs >= 0) one["logprobs"] = logprobs(answer, piece.logprobs, echoes);
     return sse(chunk(answer, std::move(one)));
   }
 
   std::string finish(const Answer& answer) override {
-    Json last = chunk(answer, choice(answer, echo(answer), finish_reason(answer)));
+    const bool echoes = begins_with_echo(answer);
+    Json one = choice(answer, echoes ? answer.echo_text : "", finish_reason(answer));
+    if (call_.logprobs >= 0 && echoes) one["logprobs"] = logprobs(answer, {}, echoes);
+    Json last = chunk(answer, std::move(one));
     if (!call_.include_usage) add_numbers(last, {&answer, 1}, /*with_usage=*/false);
     add_verbose(last, answer);
     return sse(last);
@@ -55,23 +57,23 @@ class CompletionsFormat : public OpenAiFormat {
             {"finish_reason", std::move(reason)}};
   }
 
-  Json logprobs(const Answer& answer) const {
+  // Of these tokens; behind those of the prompt, where it is echoed.
+  Json logprobs(const Answer& answer, std::span<const TokenLogprobs> tokens, bool echoes) {
     std::vector<TokenLogprobs> all;
-    if (call_.echo) all = answer.completion->prompt_logprobs;
-    all.insert(all.end(), answer.logprobs.begin(), answer.logprobs.end());
-    int64_t offset = 0;
+    if (echoes) all = answer.prompt_logprobs;
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    int64_t& offset = offsets_[answer.index];
     Json json = completion_logprobs(info_, all, &offset);
-    if (call_.echo) prepend_first_token(info_, answer.prompt_tokens.front(), &json);
+    if (echoes) prepend_first_token(info_, answer.prompt_tokens.front(), &json, &offset);
     return json;
   }
 
-  // The prompt, in front of the first piece.
-  std::string echo(const Answer& answer) {
-    if (!call_.echo || !begun_.insert(answer.index).second) return {};
-    return answer.echo_text;
+  // The prompt stands in front of the first piece.
+  bool begins_with_echo(const Answer& answer) {
+    return call_.echo && begun_.insert(answer.index).second;
   }
 
-  std::set<int64_t> begun_;
+  std::set<int64_t> begun_;             // choices whose prompt was echoed
   std::map<int64_t, int64_t> offsets_;  // of the next token in a choice's text
 };
 

@@ -146,6 +146,31 @@ TEST(CompletionsFormat, EchoStandsInFront) {
   EXPECT_EQ(all[1]["choices"][0]["text"], "lo");
 }
 
+TEST(CompletionsFormat, EchoedTokensHaveLogprobsInStreamsToo) {
+  GenerateCall call = call_of(Dialect::kCompletions);
+  call.echo = true;
+  call.logprobs = 0;
+  ReplyInfo named = info();
+  named.piece = [](int32_t token) { return std::string(static_cast<size_t>(token), 'x'); };
+  Answer answer = answer_of("");
+  answer.prompt_tokens = {3, 2};
+  answer.prompt_logprobs = {{{2, -0.5F}, {}}};
+  const auto logprobs = [](const Json& event) { return event["choices"][0]["logprobs"]; };
+  const auto format = make_format(call, named);
+  Piece piece = text_piece("x");
+  piece.logprobs = {{{1, -0.25F}, {}}};
+  std::string text = format->piece(answer, piece);
+  text += format->piece(answer, piece);
+  text += format->finish(answer);
+  const std::vector<Json> all = events(text);
+  EXPECT_EQ(logprobs(all[0])["token_logprobs"], Json({nullptr, -0.5, -0.25}));
+  EXPECT_EQ(logprobs(all[0])["text_offset"], Json({0, 3, 5}));
+  EXPECT_EQ(logprobs(all[1])["text_offset"], Json({6}));
+  EXPECT_EQ(logprobs(all[2]), Json());
+  const std::vector<Json> only = events(make_format(call, named)->finish(answer));
+  EXPECT_EQ(logprobs(only[0])["tokens"].size(), 2U) << "nothing was generated";
+}
+
 TEST(CompletionsFormat, PromptsThatSeveralAnswersShareCountOnce) {
   const GenerateCall call = call_of(Dialect::kCompletions);
   std::vector<Answer> answers{answer_of("a"), answer_of("b"), answer_of("c")};

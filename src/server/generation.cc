@@ -120,6 +120,7 @@ Request Generation::make_request(const ChatPrompt& prompt, size_t index) {
     piece.text = event.text;
     if (event.token >= 0) piece.tokens.push_back(event.token);
     if (event.logprobs != nullptr) piece.logprobs.push_back(*event.logprobs);
+    piece.prompt_logprobs.assign(event.prompt_logprobs.begin(), event.prompt_logprobs.end());
     self->post([self = self.get(), index, piece = std::move(piece), now = Clock::now()] {
       self->on_token(index, piece, now);
     });
@@ -197,6 +198,7 @@ void Generation::on_token(size_t index, const Piece& more, Clock::time_point now
   if (first == Clock::time_point{}) first = now;
   answer.progress.generate_ms = milliseconds(now - first);
   Piece& piece = pieces_[index];
+  if (!more.prompt_logprobs.empty()) answer.prompt_logprobs = more.prompt_logprobs;
   answer.progress.generated += std::ssize(more.tokens);
   piece.tokens.insert(piece.tokens.end(), more.tokens.begin(), more.tokens.end());
   piece.logprobs.insert(piece.logprobs.end(), more.logprobs.begin(), more.logprobs.end());
@@ -238,6 +240,7 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   flush(index);
   Answer& answer = answers_[index];
   answer.completion = completion;
+  answer.prompt_logprobs = completion.prompt_logprobs;
   if (ended_early_[index].has_value()) answer.completion->finish_reason = *ended_early_[index];
   answer.warning = readers_[index].reply().warning;
   answer.stop_string = stop_string(completion);

@@ -88,14 +88,16 @@ Json completion_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> l
   return json;
 }
 
-void prepend_first_token(const ReplyInfo& info, int32_t token, Json* logprobs) {
+void prepend_first_token(const ReplyInfo& info, int32_t token, Json* logprobs, int64_t* offset) {
   const std::string piece = info.piece(token);
+  const int64_t length = characters(piece);
+  *offset += length;
   const auto put = [logprobs](const char* list, Json value) {
     Json& values = (*logprobs)[list];
     values.insert(values.begin(), std::move(value));
   };
-  for (Json& offset : (*logprobs)["text_offset"]) {
-    offset = offset.get<int64_t>() + characters(piece);
+  for (Json& of_token : (*logprobs)["text_offset"]) {
+    of_token = of_token.get<int64_t>() + length;
   }
   put("tokens", piece);
   put("token_logprobs", nullptr);

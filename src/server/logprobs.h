@@ -21,6 +21,6 @@ Json llama_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logpro
 Json completion_logprobs(const ReplyInfo& info, std::span<const TokenLogprobs> logprobs,
                          int64_t* offset);
 // In front of it: a prompt's first token, before which there is nothing.
-void prepend_first_token(const ReplyInfo& info, int32_t token, Json* logprobs);
+void prepend_first_token(const ReplyInfo& info, int32_t token, Json* logprobs, int64_t* offset);
 
 }  // namespace tidal::server

@@ -60,7 +60,9 @@ TEST(Logprobs, OfCompletionsCountCharacters) {
   // Of two tokens with the same text the likelier one stays; the drawn one is always there.
   EXPECT_EQ(json["top_logprobs"][0], Json({{"é", -0.5}, {"a", -1.5}}));
   EXPECT_EQ(json["top_logprobs"][1].size(), 2U);
-  prepend_first_token(info(), 0, &json);
+  EXPECT_EQ(offset, 2);
+  prepend_first_token(info(), 0, &json, &offset);
+  EXPECT_EQ(offset, 3);
   EXPECT_EQ(json["text_offset"], Json::array({0, 1, 2}));
   EXPECT_EQ(json["token_logprobs"][0], Json());
   EXPECT_EQ(json["top_logprobs"][0], Json());

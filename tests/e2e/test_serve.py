@@ -170,6 +170,13 @@ class Serve(Case):
                 self.assertLessEqual(token, max(top.values()))
             self.assertEqual(logprobs["token_logprobs"][-1],
                              max(logprobs["top_logprobs"][-1].values()))
+        ask = {"prompt": tokens, "max_tokens": 4, "echo": True, "logprobs": 1}
+        whole = self.server.post("/v1/completions", **ask)["choices"][0]["logprobs"]
+        streamed = {name: [] for name in whole}
+        for event in self.server.events("/v1/completions", **ask):
+            for name, values in (event["choices"][0]["logprobs"] or {}).items():
+                streamed[name] += values
+        self.assertEqual(streamed, whole)
 
     def test_probabilities_after_sampling(self):
         ask = {"prompt": "one", "n_predict": 5, "temperature": 1, "top_k": 4, "min_p": 0,
