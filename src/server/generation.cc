@@ -172,6 +172,8 @@ void Generation::open() {
                       {"cache-control", "no-cache"},
                       {"x-accel-buffering", "no"}},
                      ":\n\n");
+  } else if (service_.options().late.count() > 0) {
+    responder_.begin_late(200, json_reply(200, {}).headers, " ", service_.options().late);
   }
   for (const auto& event : std::exchange(early_, {})) {
     if (!ended_) event();

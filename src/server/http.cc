@@ -44,6 +44,14 @@ void Responder::begin(int status, Headers headers, std::string keep_alive) const
   });
 }
 
+void Responder::begin_late(int status, Headers headers, std::string keep_alive,
+                           std::chrono::milliseconds silence) const {
+  HttpReply reply{status, std::move(headers), std::move(keep_alive)};
+  exchange_->post(exchange_, [reply = std::move(reply), silence](Session& session) mutable {
+    session.begin_late(std::move(reply), silence);
+  });
+}
+
 void Responder::write(std::string chunk) const {
   exchange_->post(exchange_, [chunk = std::move(chunk)](Session& session) mutable {
     session.write(std::move(chunk));

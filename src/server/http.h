@@ -57,6 +57,10 @@ class Responder {
   void send(HttpReply reply) const;
   // keep_alive is written whenever nothing else was for HttpLimits::silence.
   void begin(int status, Headers headers, std::string keep_alive = {}) const;
+  // An answer that is not there after `silence` begins then, with keep_alive, which is repeated;
+  // of a reply that is sent later only the body comes.
+  void begin_late(int status, Headers headers, std::string keep_alive,
+                  std::chrono::milliseconds silence) const;
   void write(std::string chunk) const;
   void end() const;
 

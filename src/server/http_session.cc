@@ -99,8 +99,13 @@ void Session::close_soon() {
 }
 
 void Session::send(const HttpReply& reply) {
+  if (streaming_ && late_.has_value()) {
+    write(reply.body);
+    return end();
+  }
   if (streaming_ || last_queued_) return;
   last_queued_ = true;
+  silence_.cancel();
   std::string text = head(reply.status, reply.headers);
   text += fmt::format("content-length: {}\r\n\r\n", reply.body.size());
   if (!head_only_) text += reply.body;
@@ -114,6 +119,14 @@ void Session::begin(int status, const Headers& headers, std::string keep_alive) 
   queue(head(status, headers) + (chunked_ ? "transfer-encoding: chunked\r\n\r\n" : "\r\n"));
   keep_alive_text_ = std::move(keep_alive);
   if (!keep_alive_text_.empty()) watch_silence();
+}
+
+void Session::begin_late(HttpReply beginning, std::chrono::milliseconds silence) {
+  if (streaming_ || last_queued_) return;
+  late_ = std::move(beginning);
+  silence_time_ = silence;
+  last_write_ = Clock::now();
+  watch_silence();
 }
 
 void Session::write(std::string chunk) {
@@ -220,6 +233,8 @@ void Session::on_body(const error_code& error) {
 void Session::open_exchange() {
   exchange_ = std::make_shared<Exchange>(shared_, weak_from_this());
   streaming_ = last_queued_ = false;
+  silence_time_ = limits_.silence;
+  late_.reset();
 }
 
 void Session::refuse(const error_code& error) {
@@ -305,10 +320,13 @@ void Session::discard() {
 }
 
 void Session::watch_silence() {
-  silence_.expires_at(last_write_ + limits_.silence);
+  silence_.expires_at(last_write_ + silence_time_);
   silence_.async_wait(bind([this](const error_code& error) {
-    if (error || !streaming_ || last_queued_) return;
-    if (Clock::now() - last_write_ >= limits_.silence) write(keep_alive_text_);
+    if (error || last_queued_) return;
+    if (Clock::now() - last_write_ >= silence_time_) {
+      if (!streaming_) begin(late_->status, late_->headers, late_->body);
+      write(keep_alive_text_);
+    }
     if (socket_.is_open()) watch_silence();
   }));
 }

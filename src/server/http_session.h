@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -73,6 +74,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // As of Responder.
   void send(const HttpReply& reply);
   void begin(int status, const Headers& headers, std::string keep_alive);
+  void begin_late(HttpReply beginning, std::chrono::milliseconds silence);
   void write(std::string chunk);
   void end();
   bool answers(const Exchange* exchange) const { return exchange_.get() == exchange; }
@@ -123,6 +125,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<std::string> out_;
   size_t unsent_ = 0;  // bytes of out_
   std::string keep_alive_text_;
+  std::chrono::milliseconds silence_time_{};  // after which it is written
+  std::optional<HttpReply> late_;             // how an answer begins that is not there by then
   SteadyTime last_write_;
 };
 

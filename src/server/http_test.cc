@@ -202,6 +202,31 @@ TEST_F(HttpTest, WritesInSilence) {
   EXPECT_THAT(client.read_until(":\n\n\r\n3\r\n:\n\n"), Not(HasSubstr("<end>")));
 }
 
+TEST_F(HttpTest, AnAnswerThatIsLateBeginsInSilence) {
+  listen();
+  Client client(port_);
+  client.get("/later");
+  const Responder responder = kept();
+  responder.begin_late(200, {{"x-kind", "late"}}, " ", milliseconds(20));
+  EXPECT_THAT(client.read_until("1\r\n \r\n1\r\n \r\n"),
+              AllOf(HasSubstr("x-kind: late"), HasSubstr("chunked"), Not(HasSubstr("<end>"))));
+  responder.send({500, {}, "{}"});
+  EXPECT_THAT(client.read_until("0\r\n\r\n"), HasSubstr("2\r\n{}\r\n"));
+  client.get("/now");
+  EXPECT_THAT(client.read_until("GET "), HasSubstr("content-length: 4"));
+}
+
+TEST_F(HttpTest, AnAnswerThatIsNotLateIsAsEver) {
+  listen();
+  Client client(port_);
+  client.get("/later");
+  const Responder responder = kept();
+  responder.begin_late(200, {}, " ", milliseconds(50));
+  responder.send({500, {}, "{}"});
+  EXPECT_THAT(client.read_until("{}"), AllOf(HasSubstr(" 500 "), HasSubstr("content-length: 2")));
+  EXPECT_EQ(client.read_until("never", milliseconds(150)), "");
+}
+
 TEST_F(HttpTest, DropsAClientThatDoesNotRead) {
   HttpLimits limits;
   limits.max_unsent = 1 << 16;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -34,6 +35,7 @@ struct ServiceOptions {
   int64_t request_context = 0;     // tokens one request may reach; 0: the whole cache
   std::string reasoning = "auto";  // on, off: where a request does not say
   std::string reasoning_format;    // likewise; empty: the engine's own default
+  std::chrono::seconds late{0};    // then a JSON reply begins with spaces; 0: never
   bool metrics = false;            // GET /metrics
   std::set<std::string> metrics_names{"tidal", "llamacpp"};
   bool slots = false;    // GET /slots

@@ -431,6 +431,20 @@ class Start(Case):
             self.assertEqual(props["default_generation_settings"]["n_ctx"], 256)
             self.assertEqual(props["total_slots"], 2)
 
+    def test_a_late_reply_begins_with_spaces(self):
+        with Server("-np", 1, "-c", 2048, "--keepalive-json", 1) as server:
+            for n, length, late in ((1, 1, False), (16, 1800, True)):
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+                connection.request("POST", "/v1/completions", json.dumps(
+                    {"prompt": "x", "n": n, "max_tokens": length, "ignore_eos": True}))
+                response = connection.getresponse()
+                text = response.read().decode()
+                connection.close()
+                self.assertEqual(text.startswith(" "), late)
+                self.assertEqual(response.getheader("content-length") is None, late)
+                self.assertTrue(response.getheader("content-type").startswith("application/json"))
+                self.assertEqual(len(json.loads(text)["choices"]), n)
+
     def test_metrics(self):
         with Server() as server:
             self.assertEqual(server.send("GET", "/metrics")[0], 501)

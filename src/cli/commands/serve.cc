@@ -41,6 +41,7 @@ struct Flags {
   int64_t max_body_mib = 64;
   int64_t max_connections = 4096;
   int64_t timeout_s = 60;
+  int64_t keepalive_json_s = 0;
   int64_t max_queue = 256;
   bool metrics = false;
   std::string metrics_names = "tidal,llamacpp";
@@ -89,6 +90,7 @@ server::ServerOptions server_options(const Flags& flags, const EngineOptions& en
   options.service.aliases = {aliases.begin(), aliases.end()};
   options.service.tags = {tags.begin(), tags.end()};
   options.service.n_slots = engine.max_sequences;
+  options.service.late = std::chrono::seconds(flags.keepalive_json_s);
   options.service.metrics = flags.metrics;
   const auto names = split(flags.metrics_names);
   options.service.metrics_names = {names.begin(), names.end()};
@@ -178,6 +180,13 @@ void add_network_flags(CLI::App& command, Flags& flags) {
   command.add_option("--timeout", flags.timeout_s, "Seconds a client may take none of its answer")
       ->group(group)
       ->check(whole_number(1, 86400))
+      ->capture_default_str();
+  command
+      .add_option("--keepalive-json", flags.keepalive_json_s,
+                  "Seconds after which a reply that is not streamed begins with spaces, as status "
+                  "200, so that clients wait on; 0: never")
+      ->group(group)
+      ->check(whole_number(0, 86400))
       ->capture_default_str();
   command.add_option("--max-body", flags.max_body_mib, "Largest request in MiB")
       ->group(group)
