@@ -15,8 +15,6 @@
 namespace tidal::server {
 namespace {
 
-using Value = nlohmann::json;
-
 // How other servers spell options.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kAliases{{
     {"max_completion_tokens", "max_tokens"},
@@ -41,14 +39,14 @@ const Option* find_row(std::string_view name, OptionGroup group) {
   return nullptr;
 }
 
-[[noreturn]] void refuse_value(std::string_view field, const Value& value,
+[[noreturn]] void refuse_value(std::string_view field, const Json& value,
                                std::string_view expected) {
   refuse(field,
          fmt::format("'{}' is {}, but has to be {}", field, quote(value.dump(), 60), expected));
 }
 
 // The value as the option's row reads it.
-std::string text_for(const Option& option, const Value& value, std::string_view field) {
+std::string text_for(const Option& option, const Json& value, std::string_view field) {
   const bool whole = value.is_number_float() && std::trunc(value.get<double>()) == value &&
                      std::abs(value.get<double>()) < 1e15;
   switch (option.type) {
@@ -73,22 +71,22 @@ std::string text_for(const Option& option, const Value& value, std::string_view 
   refuse_value(field, value, option.range);
 }
 
-void set_field(Options& options, const Option& option, const Value& value, std::string_view field) {
+void set_field(Options& options, const Option& option, const Json& value, std::string_view field) {
   const std::string text = text_for(option, value, field);
   const std::string complaint = option.complaint(text);
   if (!complaint.empty()) refuse(field, fmt::format("'{}': {}", field, complaint));
   option.assign(options, text);
 }
 
-void set_texts(Options& options, const Option& option, const Value& value, std::string_view field) {
+void set_texts(Options& options, const Option& option, const Json& value, std::string_view field) {
   constexpr size_t kMostTexts = 16;
   constexpr size_t kLongestText = 1024;
-  const Value list = value.is_array() ? value : Value::array({value});
+  const Json list = value.is_array() ? value : Json::array({value});
   if (list.size() > kMostTexts) {
     refuse(field, fmt::format("'{}' has {} entries, at most {} are allowed", field, list.size(),
                               kMostTexts));
   }
-  for (const Value& text : list) {
+  for (const Json& text : list) {
     if (text_of(text, field).size() > kLongestText) {
       refuse(field, fmt::format("an entry of '{}' is longer than {} bytes", field, kLongestText));
     }
@@ -102,7 +100,7 @@ uint64_t random_seed() {
 }
 
 // -1: any; other clients send any 64-bit number.
-void set_seed(Options& options, const Value& value) {
+void set_seed(Options& options, const Json& value) {
   if (!value.is_number_integer()) refuse_value("seed", value, "a whole number");
   if (!value.is_number_unsigned() && value.get<int64_t>() == -1) {
     options.sampling.seed = random_seed();
@@ -111,7 +109,7 @@ void set_seed(Options& options, const Value& value) {
   options.sampling.seed = value.get<uint64_t>() & std::numeric_limits<int64_t>::max();
 }
 
-void set_generation_field(GenerateCall& call, const Option& option, const Value& value,
+void set_generation_field(GenerateCall& call, const Option& option, const Json& value,
                           std::string_view field) {
   if (option.name == "seed") return set_seed(call.options, value);
   if (option.type == OptionType::kTexts) {
@@ -127,7 +125,7 @@ void set_generation_field(GenerateCall& call, const Option& option, const Value&
   set_field(call.options, option, value, field);
 }
 
-void read_method(GenerateCall& call, const Value& value) {
+void read_method(GenerateCall& call, const Json& value) {
   if (!value.is_object()) refuse_value("tidal", value, "an object");
   for (const auto& [name, member] : value.items()) {
     const Option* option = find_row(name, OptionGroup::kAttention);
@@ -155,11 +153,11 @@ void check_together(const GenerateCall& call) {
 
 }  // namespace
 
-Value parse_body(std::string_view body) {
-  if (body.empty()) return Value::object();
-  Value parsed;
+Json parse_body(std::string_view body) {
+  if (body.empty()) return Json::object();
+  Json parsed;
   try {
-    parsed = parse_json(body, "the request body");
+    parsed = parse_ordered_json(body, "the request body");
   } catch (const Error& error) {
     refuse({}, error.what());
   }
@@ -167,7 +165,7 @@ Value parse_body(std::string_view body) {
   return parsed;
 }
 
-int64_t integer_of(const Value& value, std::string_view field, int64_t least, int64_t most) {
+int64_t integer_of(const Json& value, std::string_view field, int64_t least, int64_t most) {
   const auto good = [&](auto number) {
     return std::cmp_greater_equal(number, least) && std::cmp_less_equal(number, most);
   };
@@ -178,12 +176,12 @@ int64_t integer_of(const Value& value, std::string_view field, int64_t least, in
   refuse_value(field, value, fmt::format("a whole number from {} to {}", least, most));
 }
 
-bool boolean_of(const Value& value, std::string_view field) {
+bool boolean_of(const Json& value, std::string_view field) {
   if (!value.is_boolean()) refuse_value(field, value, "true or false");
   return value.get<bool>();
 }
 
-const std::string& text_of(const Value& value, std::string_view field) {
+const std::string& text_of(const Json& value, std::string_view field) {
   if (!value.is_string()) refuse_value(field, value, "a text");
   return value.get_ref<const std::string&>();
 }
@@ -193,7 +191,7 @@ bool is_known_field(std::string_view name) {
          is_ignored_field(name);
 }
 
-GenerateCall read_call(Dialect dialect, const Value& body, const Options& defaults) {
+GenerateCall read_call(Dialect dialect, const Json& body, const Options& defaults) {
   GenerateCall call;
   call.dialect = dialect;
   call.options = defaults;

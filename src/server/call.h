@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,22 +56,22 @@ struct GenerateCall {
   bool verbose = false;
 };
 
-// The body of a request: an object, at most 64 levels deep.
-nlohmann::json parse_body(std::string_view body);
+// The body of a request: an object, at most 64 levels deep. What it names stays in its order, which
+// answers to a schema and descriptions of tools keep.
+Json parse_body(std::string_view body);
 
 // `defaults`: what the server was started with. A seed below 0 becomes a random one.
-GenerateCall read_call(Dialect dialect, const nlohmann::json& body, const Options& defaults);
+GenerateCall read_call(Dialect dialect, const Json& body, const Options& defaults);
 
 // The prompts of a completions request: a text, tokens, both mixed, or a list of such.
-std::vector<PromptParts> read_prompts(const nlohmann::json& prompt, bool* several);
+std::vector<PromptParts> read_prompts(const Json& prompt, bool* several);
 
 // Names of fields that some API has and that change nothing here; others are worth a remark.
 bool is_known_field(std::string_view name);
 
 // A field's value, checked; a JSON null is no value.
-int64_t integer_of(const nlohmann::json& value, std::string_view field, int64_t least,
-                   int64_t most);
-bool boolean_of(const nlohmann::json& value, std::string_view field);
-const std::string& text_of(const nlohmann::json& value, std::string_view field);
+int64_t integer_of(const Json& value, std::string_view field, int64_t least, int64_t most);
+bool boolean_of(const Json& value, std::string_view field);
+const std::string& text_of(const Json& value, std::string_view field);
 
 }  // namespace tidal::server

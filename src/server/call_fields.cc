@@ -14,26 +14,24 @@
 namespace tidal::server {
 namespace {
 
-using Value = nlohmann::json;
-
 constexpr int64_t kMostAnswers = 16;
 constexpr int64_t kMostTopLogprobs = 20;
 constexpr int64_t kMostProbs = 100;
 constexpr size_t kMostBiases = 4096;
 constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
 
-#define TIDAL_SWITCH(field, member)                                              \
-  CallField {                                                                    \
-    field, R"({"type":"boolean"})",                                              \
-        [](GenerateCall& c, const Value& v) { c.member = boolean_of(v, field); } \
+#define TIDAL_SWITCH(field, member)                                             \
+  CallField {                                                                   \
+    field, R"({"type":"boolean"})",                                             \
+        [](GenerateCall& c, const Json& v) { c.member = boolean_of(v, field); } \
   }
-#define TIDAL_INTEGER(field, schema, member, least, most)                                     \
-  CallField {                                                                                 \
-    field, schema,                                                                            \
-        [](GenerateCall& c, const Value& v) { c.member = integer_of(v, field, least, most); } \
+#define TIDAL_INTEGER(field, schema, member, least, most)                                    \
+  CallField {                                                                                \
+    field, schema,                                                                           \
+        [](GenerateCall& c, const Json& v) { c.member = integer_of(v, field, least, most); } \
   }
 
-void read_logprobs(GenerateCall& call, const Value& value) {
+void read_logprobs(GenerateCall& call, const Json& value) {
   if (value.is_boolean()) {
     if (value.get<bool>()) call.logprobs = std::max<int64_t>(call.logprobs, 0);
     return;
@@ -43,16 +41,16 @@ void read_logprobs(GenerateCall& call, const Value& value) {
   call.logprobs = integer_of(value, "logprobs", 0, kMostTopLogprobs);
 }
 
-void read_top_logprobs(GenerateCall& call, const Value& value) {
+void read_top_logprobs(GenerateCall& call, const Json& value) {
   call.logprobs = integer_of(value, "top_logprobs", 0, kMostTopLogprobs);
 }
 
-void read_n_probs(GenerateCall& call, const Value& value) {
+void read_n_probs(GenerateCall& call, const Json& value) {
   const int64_t n = integer_of(value, "n_probs", 0, kMostProbs);
   if (n > 0) call.logprobs = n;
 }
 
-void read_stream_options(GenerateCall& call, const Value& value) {
+void read_stream_options(GenerateCall& call, const Json& value) {
   if (!value.is_object()) refuse("stream_options", "'stream_options' has to be an object");
   for (const auto& [name, member] : value.items()) {
     if (member.is_null()) continue;
@@ -63,23 +61,23 @@ void read_stream_options(GenerateCall& call, const Value& value) {
   }
 }
 
-void read_stop_tokens(GenerateCall& call, const Value& value) {
+void read_stop_tokens(GenerateCall& call, const Json& value) {
   if (!value.is_array() || value.size() > 256) {
     refuse("stop_token_ids", "'stop_token_ids' has to be a list of at most 256 tokens");
   }
-  for (const Value& token : value) {
+  for (const Json& token : value) {
     call.stop_tokens.push_back(static_cast<int32_t>(integer_of(token, "stop_token_ids", 0, kMost)));
   }
 }
 
-void read_response_fields(GenerateCall& call, const Value& value) {
+void read_response_fields(GenerateCall& call, const Json& value) {
   if (!value.is_array() || value.size() > 64) {
     refuse("response_fields", "'response_fields' has to be a list of at most 64 texts");
   }
-  for (const Value& name : value) call.response_fields.push_back(text_of(name, "response_fields"));
+  for (const Json& name : value) call.response_fields.push_back(text_of(name, "response_fields"));
 }
 
-float bias_of(const Value& value) {
+float bias_of(const Json& value) {
   if (value.is_boolean() && !value.get<bool>()) return -std::numeric_limits<float>::infinity();
   if (!value.is_number()) refuse("logit_bias", "a bias in 'logit_bias' is a number, or false");
   return static_cast<float>(std::clamp(value.get<double>(), -1e6, 1e6));
@@ -94,7 +92,7 @@ std::variant<std::string, int32_t> bias_token(const std::string& text) {
   return text;
 }
 
-void read_logit_bias(GenerateCall& call, const Value& value) {
+void read_logit_bias(GenerateCall& call, const Json& value) {
   if (!value.is_structured() || value.size() > kMostBiases) {
     refuse("logit_bias", fmt::format("'logit_bias' has to be an object or a list of pairs, with at "
                                      "most {} entries",
@@ -106,7 +104,7 @@ void read_logit_bias(GenerateCall& call, const Value& value) {
     }
     return;
   }
-  for (const Value& pair : value) {
+  for (const Json& pair : value) {
     if (!pair.is_array() || pair.size() != 2) {
       refuse("logit_bias", "an entry of 'logit_bias' has to be [token or text, bias]");
     }
@@ -129,15 +127,16 @@ void set_grammar(GenerateCall& call, GrammarKind kind, std::string text, std::st
 }
 
 // Older drafts call the schemas of a list's first entries "items" as well.
-Value with_prefix_items(Value schema) {
+Json with_prefix_items(Json schema) {
   if (schema.is_array()) {
-    for (Value& entry : schema) entry = with_prefix_items(std::move(entry));
+    for (Json& entry : schema) entry = with_prefix_items(std::move(entry));
   }
   if (!schema.is_object()) return schema;
   const auto items = schema.find("items");
   if (items != schema.end() && items->is_array() && !schema.contains("prefixItems")) {
-    schema["prefixItems"] = std::move(*items);
+    Json prefix = std::move(*items);
     schema.erase("items");
+    schema["prefixItems"] = std::move(prefix);
   }
   for (auto& [name, member] : schema.items()) {
     const bool is_value = name == "const" || name == "enum" || name == "default";
@@ -146,46 +145,46 @@ Value with_prefix_items(Value schema) {
   return schema;
 }
 
-void set_schema(GenerateCall& call, const Value& schema, std::string_view field) {
+void set_schema(GenerateCall& call, const Json& schema, std::string_view field) {
   if (!schema.is_object() && !schema.is_boolean()) {
     refuse(field, fmt::format("the schema in '{}' has to be an object", field));
   }
   set_grammar(call, GrammarKind::kJsonSchema, dump(with_prefix_items(schema)), field);
 }
 
-void read_response_format(GenerateCall& call, const Value& value) {
+void read_response_format(GenerateCall& call, const Json& value) {
   const std::string type = text_member(value, "type");
-  const Value& schema = member(value, "schema");
+  const Json& schema = member(value, "schema");
   if (type == "json_object" && schema.is_null()) {
     set_grammar(call, GrammarKind::kJsonObject, {}, "response_format");
   } else if (type == "json_object") {
     set_schema(call, schema, "response_format");
   } else if (type == "json_schema") {
-    const Value& named = member(member(value, "json_schema"), "schema");
+    const Json& named = member(member(value, "json_schema"), "schema");
     set_schema(call, named.is_null() ? schema : named, "response_format");
   } else if (type != "text") {
     refuse("response_format", "'response_format' needs a type: text, json_object or json_schema");
   }
 }
 
-void read_json_schema(GenerateCall& call, const Value& value) {
+void read_json_schema(GenerateCall& call, const Json& value) {
   set_schema(call, value, "json_schema");
 }
 
-void read_grammar(GenerateCall& call, const Value& value) {
+void read_grammar(GenerateCall& call, const Json& value) {
   if (text_of(value, "grammar").empty()) return;
   set_grammar(call, GrammarKind::kEbnf, text_of(value, "grammar"), "grammar");
 }
 
-void read_regex(GenerateCall& call, const Value& value) {
+void read_regex(GenerateCall& call, const Json& value) {
   set_grammar(call, GrammarKind::kRegex, text_of(value, "guided_regex"), "guided_regex");
 }
 
-void read_prompt_field(GenerateCall& call, const Value& value) {
+void read_prompt_field(GenerateCall& call, const Json& value) {
   call.prompts = read_prompts(value, &call.several_prompts);
 }
 
-void read_suffix(GenerateCall&, const Value& value) {
+void read_suffix(GenerateCall&, const Json& value) {
   if (text_of(value, "suffix").empty()) return;
   refuse("suffix", "'suffix' is not supported: the model completes a text from its beginning");
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
 
@@ -16,7 +15,7 @@ inline constexpr uint64_t kAnySeed = UINT64_MAX;
 struct CallField {
   std::string_view name;
   std::string_view schema;  // of its value, for /openapi.json
-  void (*read)(GenerateCall& call, const nlohmann::json& value);
+  void (*read)(GenerateCall& call, const Json& value);
 };
 
 std::span<const CallField> call_fields();

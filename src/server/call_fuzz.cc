@@ -24,12 +24,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto dialect = static_cast<Dialect>(data[0] % 5);
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
-    const nlohmann::json body = parse_body(text);
+    const Json body = parse_body(text);
     const GenerateCall call = read_call(dialect, body, {});
     require(call.n >= 1 && call.n <= 16 && call.logprobs >= -1 && call.logprobs <= 100);
     require(call.options.max_tokens == -1 || call.options.max_tokens >= 1);
     require(!tidal::dump(settings_json(call)).empty());
-    nlohmann::json chat;
+    Json chat;
     if (dialect == Dialect::kResponses) chat = chat_from_responses(body);
     if (dialect == Dialect::kMessages) chat = chat_from_messages(body);
     require(chat.is_null() || chat["messages"].is_array());

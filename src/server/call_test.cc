@@ -1,5 +1,6 @@
 #include "server/call.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -150,6 +151,11 @@ TEST(Call, FormatsOfTheAnswerAreGrammars) {
   const json old = {{"items", {{{"type", "integer"}}}}, {"enum", {{{"items", {1}}}}}};
   EXPECT_EQ(json::parse(read({{"json_schema", old}}).grammar.text),
             json({{"prefixItems", {{{"type", "integer"}}}}, {"enum", {{{"items", {1}}}}}}));
+  const char* ordered = R"({"properties":{"why":{},"answer":{}},"required":["why"]})";
+  EXPECT_EQ(read_call(Dialect::kChat, parse_body(fmt::format(R"({{"json_schema":{}}})", ordered)),
+                      Options{})
+                .grammar.text,
+            ordered);
   EXPECT_EQ(read({{"response_format", {{"type", "json_object"}}}}).grammar.kind,
             GrammarKind::kJsonObject);
   EXPECT_EQ(read({{"response_format", {{"type", "text"}}}}).grammar.kind, GrammarKind::kNone);

@@ -4,15 +4,15 @@
 // the answer and reasoning. What cannot be carried out is an ApiError(400).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include "server/errors.h"
 
 namespace tidal::server {
 
 // POST /v1/responses. Tools that are no functions, and items that mean nothing here, are left out.
-nlohmann::json chat_from_responses(const nlohmann::json& body);
+Json chat_from_responses(const Json& body);
 
 // POST /v1/messages, Anthropic's. Lines of the system prompt that change with every request for
 // billing's sake are left out: they would keep a conversation from being reused.
-nlohmann::json chat_from_messages(const nlohmann::json& body);
+Json chat_from_messages(const Json& body);
 
 }  // namespace tidal::server

@@ -9,8 +9,6 @@
 namespace tidal::server {
 namespace {
 
-using Value = nlohmann::json;
-
 // Without lines such as "x-anthropic-billing-header: cc_version=…; cch=a1b2;".
 std::string without_billing(std::string_view text) {
   constexpr std::string_view kBilling = "x-anthropic-billing-header:";
@@ -24,16 +22,16 @@ std::string without_billing(std::string_view text) {
   return kept;
 }
 
-std::string system_text(const Value& system) {
+std::string system_text(const Json& system) {
   if (system.is_string()) return without_billing(system.get_ref<const std::string&>());
   if (!system.is_array()) refuse("system", "'system' has to be a text or a list of text blocks");
   std::string text;
-  for (const Value& block : system) text += without_billing(text_member(block, "text"));
+  for (const Json& block : system) text += without_billing(text_member(block, "text"));
   return text;
 }
 
-Value image_part(const Value& block) {
-  const Value& source = member(block, "source");
+Json image_part(const Json& block) {
+  const Json& source = member(block, "source");
   const std::string url =
       text_member(source, "type") == "url"
           ? text_member(source, "url")
@@ -42,11 +40,11 @@ Value image_part(const Value& block) {
 }
 
 // What the user or a tool gives: a text, or texts and pictures.
-Value parts_of(const Value& content) {
+Json parts_of(const Json& content) {
   if (content.is_null()) return "";
   if (content.is_string()) return content;
-  Value parts = Value::array();
-  for (const Value& block : content) {
+  Json parts = Json::array();
+  for (const Json& block : content) {
     const std::string type = text_member(block, "type");
     if (type == "text") parts.push_back({{"type", "text"}, {"text", text_member(block, "text")}});
     if (type == "image") parts.push_back(image_part(block));
@@ -54,13 +52,13 @@ Value parts_of(const Value& content) {
   return parts;
 }
 
-void add_user(const Value& content, Value* messages) {
-  Value parts = Value::array();
+void add_user(const Json& content, Json* messages) {
+  Json parts = Json::array();
   const auto end_parts = [&] {
     if (!parts.empty()) messages->push_back({{"role", "user"}, {"content", std::move(parts)}});
-    parts = Value::array();
+    parts = Json::array();
   };
-  for (const Value& block : content) {
+  for (const Json& block : content) {
     const std::string type = text_member(block, "type");
     if (type == "text") {
       parts.push_back({{"type", "text"}, {"text", text_member(block, "text")}});
@@ -78,10 +76,10 @@ void add_user(const Value& content, Value* messages) {
   end_parts();
 }
 
-void add_assistant(const Value& content, Value* messages) {
-  Value message = {{"role", "assistant"}, {"content", ""}};
+void add_assistant(const Json& content, Json* messages) {
+  Json message = {{"role", "assistant"}, {"content", ""}};
   std::string text;
-  for (const Value& block : content) {
+  for (const Json& block : content) {
     const std::string type = text_member(block, "type");
     if (type == "text") text += text_member(block, "text");
     if (type == "thinking") {
@@ -89,30 +87,30 @@ void add_assistant(const Value& content, Value* messages) {
           message.value("reasoning_content", "") + text_member(block, "thinking");
     }
     if (type == "tool_use") {
-      const Value& input = member(block, "input");
+      const Json& input = member(block, "input");
       message["tool_calls"].push_back(
           {{"id", text_member(block, "id")},
            {"type", "function"},
            {"function",
             {{"name", text_member(block, "name")},
-             {"arguments", dump(input.is_null() ? Value::object() : input)}}}});
+             {"arguments", dump(input.is_null() ? Json::object() : input)}}}});
     }
   }
   message["content"] = text;
   messages->push_back(std::move(message));
 }
 
-Value messages_of(const Value& body) {
-  Value messages = Value::array();
+Json messages_of(const Json& body) {
+  Json messages = Json::array();
   if (!member(body, "system").is_null()) {
     const std::string system = system_text(body["system"]);
     if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
   }
-  const Value& list = member(body, "messages");
+  const Json& list = member(body, "messages");
   if (!list.is_array()) refuse("messages", "'messages' is missing, or no list");
-  for (const Value& message : list) {
+  for (const Json& message : list) {
     const std::string role = text_member(message, "role");
-    const Value& content = member(message, "content");
+    const Json& content = member(message, "content");
     if (!content.is_array()) {
       messages.push_back({{"role", role}, {"content", text_of(content, "content")}});
     } else if (role == "assistant") {
@@ -125,18 +123,18 @@ Value messages_of(const Value& body) {
   return messages;
 }
 
-void take_tools(const Value& body, Value* chat) {
-  const Value& tools = member(body, "tools");
+void take_tools(const Json& body, Json* chat) {
+  const Json& tools = member(body, "tools");
   if (tools.is_null()) return;
   if (!tools.is_array()) refuse("tools", "'tools' has to be a list");
-  (*chat)["tools"] = Value::array();
-  for (const Value& tool : tools) {
+  (*chat)["tools"] = Json::array();
+  for (const Json& tool : tools) {
     if (member(tool, "input_schema").is_null()) continue;  // one that Anthropic runs
-    Value function = {{"name", text_member(tool, "name")}, {"parameters", tool["input_schema"]}};
+    Json function = {{"name", text_member(tool, "name")}, {"parameters", tool["input_schema"]}};
     if (!member(tool, "description").is_null()) function["description"] = tool["description"];
     (*chat)["tools"].push_back({{"type", "function"}, {"function", std::move(function)}});
   }
-  const Value& choice = member(body, "tool_choice");
+  const Json& choice = member(body, "tool_choice");
   if (choice.is_null()) return;
   const std::string type = text_member(choice, "type");
   (*chat)["tool_choice"] = type == "any" ? "required" : type;
@@ -144,14 +142,14 @@ void take_tools(const Value& body, Value* chat) {
     (*chat)["tool_choice"] = {{"type", "function"},
                               {"function", {{"name", text_member(choice, "name")}}}};
   }
-  const Value& alone = member(choice, "disable_parallel_tool_use");
+  const Json& alone = member(choice, "disable_parallel_tool_use");
   if (!alone.is_null()) (*chat)["parallel_tool_calls"] = !boolean_of(alone, "tool_choice");
 }
 
 }  // namespace
 
-Value chat_from_messages(const Value& body) {
-  Value chat = {{"messages", messages_of(body)}};
+Json chat_from_messages(const Json& body) {
+  Json chat = {{"messages", messages_of(body)}};
   take_tools(body, &chat);
   for (const char* name : {"chat_template_kwargs", "reasoning_format"}) {
     if (!member(body, name).is_null()) chat[name] = body[name];

@@ -7,13 +7,11 @@
 namespace tidal::server {
 namespace {
 
-using Value = nlohmann::json;
-
 // A text, or parts of input_text, output_text and what else there is, as chat's parts.
-Value content_of(const Value& content) {
+Json content_of(const Json& content) {
   if (!content.is_array()) return content;
-  Value parts = Value::array();
-  for (const Value& part : content) {
+  Json parts = Json::array();
+  for (const Json& part : content) {
     const std::string type = text_member(part, "type");
     if (type == "input_text" || type == "output_text" || type == "text") {
       parts.push_back({{"type", "text"}, {"text", text_member(part, "text")}});
@@ -30,7 +28,7 @@ Value content_of(const Value& content) {
 
 class ItemReader {
  public:
-  void add(const Value& item) {
+  void add(const Json& item) {
     if (!item.is_object()) refuse("input", "an item of 'input' has to be an object");
     const std::string type = item.contains("type") ? text_member(item, "type") : "message";
     if (type == "message") return add_message(item);
@@ -41,16 +39,16 @@ class ItemReader {
       refuse("input", "'item_reference' names what this server does not keep: send the item");
     }
   }
-  Value take() { return std::move(messages_); }
+  Json take() { return std::move(messages_); }
   void system(const std::string& text) {
     messages_.push_back({{"role", "system"}, {"content", text}});
   }
 
  private:
-  void add_message(const Value& item) {
+  void add_message(const Json& item) {
     std::string role = text_member(item, "role");
     if (role == "developer") role = "system";
-    Value message = {{"role", role}, {"content", content_of(member(item, "content"))}};
+    Json message = {{"role", role}, {"content", content_of(member(item, "content"))}};
     if (role == "assistant" && !reasoning_.empty()) {
       message["reasoning_content"] = std::exchange(reasoning_, {});
     }
@@ -58,11 +56,11 @@ class ItemReader {
   }
 
   // Calls that follow one another are one message.
-  void add_call(const Value& item) {
+  void add_call(const Json& item) {
     const bool joins = !messages_.empty() && messages_.back()["role"] == "assistant" &&
                        messages_.back().contains("tool_calls");
     if (!joins) {
-      Value message = {{"role", "assistant"}, {"content", ""}, {"tool_calls", Value::array()}};
+      Json message = {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array()}};
       if (!reasoning_.empty()) message["reasoning_content"] = std::exchange(reasoning_, {});
       messages_.push_back(std::move(message));
     }
@@ -73,30 +71,30 @@ class ItemReader {
           {{"name", text_member(item, "name")}, {"arguments", text_member(item, "arguments")}}}});
   }
 
-  void add_output(const Value& item) {
+  void add_output(const Json& item) {
     messages_.push_back({{"role", "tool"},
                          {"tool_call_id", text_member(item, "call_id")},
                          {"content", content_of(member(item, "output"))}});
   }
 
-  void add_reasoning(const Value& item) {
+  void add_reasoning(const Json& item) {
     for (const char* name : {"content", "summary"}) {
-      const Value& parts = member(item, name);
+      const Json& parts = member(item, name);
       if (!parts.is_array() || !reasoning_.empty()) continue;
-      for (const Value& part : parts) reasoning_ += text_member(part, "text");
+      for (const Json& part : parts) reasoning_ += text_member(part, "text");
     }
   }
 
-  Value messages_ = Value::array();
+  Json messages_ = Json::array();
   std::string reasoning_;  // goes into the message that follows it
 };
 
-Value tools_of(const Value& tools) {
-  Value functions = Value::array();
+Json tools_of(const Json& tools) {
+  Json functions = Json::array();
   if (!tools.is_array()) refuse("tools", "'tools' has to be a list");
-  for (const Value& tool : tools) {
+  for (const Json& tool : tools) {
     if (text_member(tool, "type") != "function") continue;
-    Value function = {{"name", text_member(tool, "name")}};
+    Json function = {{"name", text_member(tool, "name")}};
     for (const char* name : {"description", "parameters", "strict"}) {
       if (!member(tool, name).is_null()) function[name] = tool[name];
     }
@@ -107,37 +105,37 @@ Value tools_of(const Value& tools) {
 
 }  // namespace
 
-Value chat_from_responses(const Value& body) {
+Json chat_from_responses(const Json& body) {
   if (!member(body, "previous_response_id").is_null()) {
     refuse("previous_response_id", "this server keeps no responses: send the whole conversation");
   }
   ItemReader items;
   const std::string instructions = text_member(body, "instructions");
   if (!instructions.empty()) items.system(instructions);
-  const Value& input = member(body, "input");
+  const Json& input = member(body, "input");
   if (input.is_string()) {
     items.add({{"role", "user"}, {"content", input}});
   } else if (input.is_array()) {
-    for (const Value& item : input) items.add(item);
+    for (const Json& item : input) items.add(item);
   } else {
     refuse("input", "'input' is missing: give a text or a list of items");
   }
-  Value chat = {{"messages", items.take()}};
+  Json chat = {{"messages", items.take()}};
   if (!member(body, "tools").is_null()) chat["tools"] = tools_of(body["tools"]);
-  const Value& choice = member(body, "tool_choice");
+  const Json& choice = member(body, "tool_choice");
   if (choice.is_object() && text_member(choice, "type") == "function") {
     chat["tool_choice"] = {{"type", "function"},
                            {"function", {{"name", text_member(choice, "name")}}}};
   } else if (choice.is_string()) {
     chat["tool_choice"] = choice;
   }
-  const Value& format = member(member(body, "text"), "format");
+  const Json& format = member(member(body, "text"), "format");
   if (text_member(format, "type") == "json_schema") {
     chat["response_format"] = {{"type", "json_schema"}, {"json_schema", format}};
   } else if (!format.is_null()) {
     chat["response_format"] = format;
   }
-  const Value& effort = member(member(body, "reasoning"), "effort");
+  const Json& effort = member(member(body, "reasoning"), "effort");
   if (!effort.is_null()) chat["reasoning_effort"] = effort;
   for (const char* name : {"parallel_tool_calls", "chat_template_kwargs", "reasoning_format"}) {
     if (!member(body, name).is_null()) chat[name] = body[name];

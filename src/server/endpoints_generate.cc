@@ -46,11 +46,11 @@ std::string today(const char* format) {
 }
 
 // What the server was started with holds where the request says nothing.
-ChatPrompt chat_prompt(Service& service, const nlohmann::json& body) {
-  nlohmann::json asked = body;
+ChatPrompt chat_prompt(Service& service, const Json& body) {
+  Json asked = body;
   const ServiceOptions& options = service.options();
-  nlohmann::json& variables = asked["chat_template_kwargs"];
-  if (variables.is_null()) variables = nlohmann::json::object();
+  Json& variables = asked["chat_template_kwargs"];
+  if (variables.is_null()) variables = Json::object();
   if (variables.is_object()) {
     if (options.reasoning != "auto")
       variables.emplace("enable_thinking", options.reasoning == "on");
@@ -58,7 +58,7 @@ ChatPrompt chat_prompt(Service& service, const nlohmann::json& body) {
     variables.emplace("date_string", today("%d %b %Y"));
     variables.emplace("datetime", today("%b %d %Y"));
     // What a template calls the tools that are to be shown as they came.
-    const nlohmann::json& tools = member(asked, "tools");
+    const Json& tools = member(asked, "tools");
     variables.emplace("functions", tools.empty() ? "" : dump(tools));
   }
   if (!options.reasoning_format.empty() && member(asked, "reasoning_format").is_null()) {
@@ -67,13 +67,13 @@ ChatPrompt chat_prompt(Service& service, const nlohmann::json& body) {
   return service.engine().chat_prompt(dump(asked));
 }
 
-void chat(Service& service, HttpCall& call, Dialect dialect, const nlohmann::json& body) {
+void chat(Service& service, HttpCall& call, Dialect dialect, const Json& body) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
   std::make_shared<Generation>(service, std::move(generate), call.responder)
       ->start({chat_prompt(service, body)});
 }
 
-void send_count(Service& service, HttpCall& call, const nlohmann::json& body, const char* object) {
+void send_count(Service& service, HttpCall& call, const Json& body, const char* object) {
   Json reply = Json::object();
   if (*object != '\0') reply["object"] = object;
   reply["input_tokens"] = chat_prompt(service, body).tokens.size();

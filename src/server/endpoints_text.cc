@@ -9,7 +9,7 @@
 namespace tidal::server {
 namespace {
 
-bool flag(const nlohmann::json& body, const char* name, bool otherwise) {
+bool flag(const Json& body, const char* name, bool otherwise) {
   const auto found = body.find(name);
   return found == body.end() || found->is_null() ? otherwise : boolean_of(*found, name);
 }

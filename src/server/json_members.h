@@ -1,7 +1,6 @@
 // Members of JSON objects that may be missing.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "server/call.h"
@@ -9,16 +8,16 @@
 namespace tidal::server {
 
 // Null where there is none, or where `object` is no object.
-inline const nlohmann::json& member(const nlohmann::json& object, const char* name) {
-  static const nlohmann::json kNone;
+inline const Json& member(const Json& object, const char* name) {
+  static const Json kNone;
   if (!object.is_object()) return kNone;
   const auto found = object.find(name);
   return found == object.end() ? kNone : *found;
 }
 
 // Empty where there is none; what is no text is an ApiError.
-inline std::string text_member(const nlohmann::json& object, const char* name) {
-  const nlohmann::json& value = member(object, name);
+inline std::string text_member(const Json& object, const char* name) {
+  const Json& value = member(object, name);
   return value.is_null() ? std::string() : text_of(value, name);
 }
 

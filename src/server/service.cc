@@ -90,7 +90,7 @@ void Service::forget_slot(int64_t slot) {
   ++forgotten_[slot];
 }
 
-void Service::note_unknown_fields(const nlohmann::json& body) {
+void Service::note_unknown_fields(const Json& body) {
   constexpr size_t kMost = 256;
   for (const auto& [name, value] : body.items()) {
     if (name == "tidal" || is_known_field(name)) continue;

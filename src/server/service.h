@@ -48,7 +48,7 @@ class Generation;
 struct HttpCall {
   HttpRequest request;
   Responder responder;
-  nlohmann::json body;  // of POST
+  Json body;  // of POST
 };
 
 class Service {
@@ -84,7 +84,7 @@ class Service {
   void drain();
 
   // Logs fields that mean nothing to any API, each once.
-  void note_unknown_fields(const nlohmann::json& body);
+  void note_unknown_fields(const Json& body);
 
  private:
   Engine& engine_;
