@@ -167,6 +167,12 @@ void read_response_format(GenerateCall& call, const Json& value) {
   }
 }
 
+// As the Responses API and Anthropic's have it: {"format": {"type": "json_schema", "schema"}}.
+void read_text_format(GenerateCall& call, const Json& value) {
+  const Json& format = member(value, "format");
+  if (!format.is_null()) read_response_format(call, format);
+}
+
 void read_json_schema(GenerateCall& call, const Json& value) {
   set_schema(call, value, "json_schema");
 }
@@ -208,6 +214,8 @@ const auto& rows() {
       CallField{"response_fields", R"({"type":"array","items":{"type":"string"}})",
                 read_response_fields},
       CallField{"response_format", R"({"type":"object"})", read_response_format},
+      CallField{"text", R"({"type":"object"})", read_text_format},
+      CallField{"output_config", R"({"type":"object"})", read_text_format},
       CallField{"json_schema", R"({"type":["object","boolean"]})", read_json_schema},
       CallField{"guided_json", R"({"type":["object","boolean"]})", read_json_schema},
       CallField{"grammar", R"({"type":"string","maxLength":262144})", read_grammar},
@@ -227,7 +235,7 @@ const auto& rows() {
   return kRows;
 }
 
-constexpr std::array<std::string_view, 44> kIgnored{
+constexpr std::array<std::string_view, 42> kIgnored{
     "model",
     "messages",
     "tools",
@@ -252,7 +260,6 @@ constexpr std::array<std::string_view, 44> kIgnored{
     "instructions",
     "reasoning",
     "include",
-    "text",
     "truncation",
     "previous_response_id",
     "background",
@@ -270,7 +277,6 @@ constexpr std::array<std::string_view, 44> kIgnored{
     "speculative",
     "lora",
     "enable_thinking",
-    "output_config",
     "context_management",
 };
 

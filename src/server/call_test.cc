@@ -143,7 +143,10 @@ TEST(Call, FormatsOfTheAnswerAreGrammars) {
        {json({{"json_schema", schema}}), json({{"guided_json", schema}}),
         json({{"response_format", {{"type", "json_object"}, {"schema", schema}}}}),
         json({{"response_format",
-               {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}}}})}) {
+               {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}}}}),
+        json(
+            {{"text", {{"format", {{"type", "json_schema"}, {"name", "n"}, {"schema", schema}}}}}}),
+        json({{"output_config", {{"format", {{"type", "json_schema"}, {"schema", schema}}}}}})}) {
     const GrammarOptions grammar = read(body).grammar;
     EXPECT_EQ(grammar.kind, GrammarKind::kJsonSchema) << body;
     EXPECT_EQ(grammar.text, schema.dump());

@@ -1,7 +1,7 @@
 // Requests of other chat APIs as requests of OpenAI's chat API. Pure: JSON in, JSON out.
 //
-// Only what makes the prompt is taken over: messages, tools, how tools are chosen, the format of
-// the answer and reasoning. What cannot be carried out is an ApiError(400).
+// Only what makes the prompt is taken over: messages, tools, how tools are chosen and reasoning.
+// What cannot be carried out is an ApiError(400).
 #pragma once
 
 #include "server/errors.h"

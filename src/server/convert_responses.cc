@@ -129,12 +129,6 @@ Json chat_from_responses(const Json& body) {
   } else if (choice.is_string()) {
     chat["tool_choice"] = choice;
   }
-  const Json& format = member(member(body, "text"), "format");
-  if (text_member(format, "type") == "json_schema") {
-    chat["response_format"] = {{"type", "json_schema"}, {"json_schema", format}};
-  } else if (!format.is_null()) {
-    chat["response_format"] = format;
-  }
   const Json& effort = member(member(body, "reasoning"), "effort");
   if (!effort.is_null()) chat["reasoning_effort"] = effort;
   for (const char* name : {"parallel_tool_calls", "chat_template_kwargs", "reasoning_format"}) {

@@ -44,12 +44,10 @@ TEST(Responses, OnlyFunctionsAreTools) {
          {{"type", "web_search"}},
          {{"type", "namespace"}, {"tools", json::array()}}}},
        {"tool_choice", {{"type", "function"}, {"name", "f"}}},
-       {"text", {{"format", {{"type", "json_schema"}, {"name", "n"}, {"schema", {{"a", 1}}}}}}},
        {"reasoning", {{"effort", "low"}}}});
   ASSERT_EQ(chat["tools"].size(), 1U);
   EXPECT_EQ(chat["tools"][0]["function"]["name"], "f");
   EXPECT_EQ(chat["tool_choice"]["function"]["name"], "f");
-  EXPECT_EQ(chat["response_format"]["json_schema"]["schema"], json({{"a", 1}}));
   EXPECT_EQ(chat["reasoning_effort"], "low");
 }
 

@@ -255,10 +255,7 @@ class Serve(Case):
 
     def test_required_calls_come_as_calls(self):
         tool = {"type": "function", "function": {"name": "switch", "parameters": SWITCH}}
-        # White space that JSON may have: the tiny model would write nothing else.
-        no_space = [[space, -100] for space in " \t\r\n"]
         asked = {**CHAT, "max_tokens": 200, "tools": [tool], "parallel_tool_calls": False,
-                 "logit_bias": no_space,
                  "tool_choice": {"type": "function", "function": {"name": "switch"}}}
         status, reply, _ = self.server.send("POST", "/v1/chat/completions", asked)
         if status == 501:
@@ -280,7 +277,7 @@ class Serve(Case):
         self.assertEqual(events[-1]["choices"][0]["finish_reason"], "tool_calls")
 
         reply = self.server.post(
-            "/v1/messages", **CHAT | {"max_tokens": 200}, logit_bias=no_space,
+            "/v1/messages", **CHAT | {"max_tokens": 200},
             tools=[{"name": "switch", "input_schema": SWITCH}],
             tool_choice={"type": "tool", "name": "switch", "disable_parallel_tool_use": True})
         self.assertEqual(reply["stop_reason"], "tool_use")
@@ -290,12 +287,34 @@ class Serve(Case):
 
         reply = self.server.post(
             "/v1/responses", input="Hi", max_output_tokens=200, parallel_tool_calls=False,
-            logit_bias=no_space,
             tools=[{"type": "function", "name": "switch", "parameters": SWITCH}],
             tool_choice={"type": "function", "name": "switch"})
         [item] = reply["output"]
         self.assertEqual((item["type"], item["name"]), ("function_call", "switch"))
         self.assertEqual(json.loads(item["arguments"]), arguments)
+
+    def test_answers_keep_to_a_schema_in_every_api(self):
+        shape = {"type": "json_schema", "name": "s", "schema": SWITCH}
+        for path, asked, text in (
+                ("/v1/chat/completions", CHAT | {"response_format": {
+                    "type": "json_schema", "json_schema": shape}},
+                 lambda reply: reply["choices"][0]["message"]["content"]),
+                ("/v1/completions", {"prompt": "x", "guided_json": SWITCH},
+                 lambda reply: reply["choices"][0]["text"]),
+                ("/completion", {"prompt": "x", "json_schema": SWITCH},
+                 lambda reply: reply["content"]),
+                ("/v1/responses", {"input": "Hi", "text": {"format": shape}},
+                 lambda reply: reply["output"][0]["content"][0]["text"]),
+                ("/v1/messages", CHAT | {"output_config": {"format": shape}},
+                 lambda reply: reply["content"][0]["text"])):
+            status, reply, _ = self.server.send("POST", path, asked | {
+                "max_output_tokens" if path == "/v1/responses" else "max_tokens": 200})
+            if status == 501:
+                self.skipTest("built without xgrammar")
+            self.assertIn(json.loads(text(reply)), ({"on": True}, {"on": False}), path)
+        status, reply, _ = self.server.send("POST", "/completion", {
+            "prompt": "x", "json_schema": {"allOf": [SWITCH, SWITCH]}})
+        self.assertEqual((status, "'allOf'" in reply["error"]["message"]), (400, True), reply)
 
     def test_reasoning_is_split_off(self):
         opened = ("{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}"
