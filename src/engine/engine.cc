@@ -59,6 +59,7 @@ class Engine::Impl {
                   .n_pages = pages_of(context_size_) + limits_.max_sequences - 1,
                   .max_rows = limits_.max_rows(),
                   .max_logit_rows = limits_.max_logit_rows()}),
+        sampler_scratch_(std::make_shared<SamplerScratch>(model_->config().vocab_size)),
         inbox_(options.max_queue > 0 ? int64_t{options.max_queue} + limits_.max_sequences : 0),
         loop_(limits_, runtime_, tokenizer_, inbox_) {
     load_template(options.chat_template);
@@ -71,7 +72,8 @@ class Engine::Impl {
     runtime_.require_memory(certain_tokens(request));
     std::shared_ptr<const AttentionMethod> method = runtime_.method(request.attention);
     const int64_t most = request.max_tokens < 0 ? context_size_ : n_prompt + request.max_tokens;
-    Sampler sampler = make_sampler(request, tokenizer_, model_->config().vocab_size, most);
+    Sampler sampler =
+        make_sampler(request, tokenizer_, model_->config().vocab_size, most, sampler_scratch_);
     std::shared_ptr<const CompiledGrammar> grammar;
     if (request.grammar.kind != GrammarKind::kNone) grammar = grammars_.compile(request.grammar);
     StreamDecoder decoder(tokenizer_, request.keep_special);
@@ -170,6 +172,7 @@ class Engine::Impl {
   int64_t context_size_;
   SchedulerLimits limits_;
   Runtime runtime_;
+  std::shared_ptr<SamplerScratch> sampler_scratch_;
   Inbox inbox_;
   RequestLoop loop_;
 

@@ -1,16 +1,19 @@
 #include "engine/sampling.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "base/fail.h"
 
 namespace tidal {
 
 Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t vocab_size,
-                     int64_t max_length) {
+                     int64_t max_length, std::shared_ptr<SamplerScratch> scratch) {
   Sampler sampler(request.sampling, vocab_size,
                   {.max_length = max_length,
                    .tokenizer = &tokenizer,
-                   .masked = request.grammar.kind != GrammarKind::kNone || request.min_tokens > 0});
+                   .masked = request.grammar.kind != GrammarKind::kNone || request.min_tokens > 0,
+                   .scratch = std::move(scratch)});
   sampler.accept(request.prompt);
   return sampler;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -9,10 +10,10 @@
 
 namespace tidal {
 
-// Knows the request's prompt. max_length: tokens the request may reach. Throws Error naming the
-// option that is out of range.
+// Knows the request's prompt. max_length: tokens the request may reach. scratch: of all requests,
+// whose tokens are drawn one after the other. Throws Error naming the option that is out of range.
 Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t vocab_size,
-                     int64_t max_length);
+                     int64_t max_length, std::shared_ptr<SamplerScratch> scratch);
 
 // The tokens that end a request's text.
 std::vector<int32_t> end_tokens(const Request& request, const Tokenizer& tokenizer,

@@ -31,18 +31,19 @@ int32_t most_likely(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
+SamplerScratch::SamplerScratch(int32_t vocab_size)
+    : adjusted(static_cast<size_t>(vocab_size)),
+      candidates(static_cast<size_t>(vocab_size)),
+      weights(static_cast<size_t>(vocab_size)) {}
+
 Sampler::Sampler(const SamplingOptions& options, int32_t vocab_size, const SamplerContext& context)
-    : options_(options), random_(options.seed) {
+    : options_(options), random_(options.seed), scratch_(context.scratch) {
   check_sampling(options, vocab_size);
-  const auto n_vocab = static_cast<size_t>(vocab_size);
   if (Penalties::is_on(options)) penalties_.emplace(options, vocab_size);
   if (Dry::is_on(options)) dry_.emplace(make_dry(options, vocab_size, context));
   if (penalties_ || dry_) history_.reserve(static_cast<size_t>(context.max_length));
-  if (penalties_ || dry_ || !options.logit_bias.empty() || context.masked) {
-    adjusted_.resize(n_vocab);
-  }
-  candidates_.resize(n_vocab);
-  weights_.resize(n_vocab);
+  adjusts_ = penalties_ || dry_ || !options.logit_bias.empty() || context.masked;
+  if (scratch_ == nullptr) scratch_ = std::make_shared<SamplerScratch>(vocab_size);
 }
 
 void Sampler::accept(std::span<const int32_t> tokens) {
@@ -56,23 +57,23 @@ void Sampler::accept(std::span<const int32_t> tokens) {
 std::span<const float> Sampler::adjust(std::span<const float> logits,
                                        std::span<const uint32_t> mask,
                                        std::span<const int32_t> never) {
-  if (adjusted_.empty()) {
+  if (!adjusts_) {
     TIDAL_CHECK(mask.empty() && never.empty(), "a sampler that was not made for a mask");
     return logits;
   }
-  std::copy(logits.begin(), logits.end(), adjusted_.begin());
+  std::copy(logits.begin(), logits.end(), scratch_->adjusted.begin());
   if (!mask.empty()) {
-    for (size_t i = 0; i < adjusted_.size(); ++i) {
-      if (!is_in(mask, i)) adjusted_[i] = kNever;
+    for (size_t i = 0; i < scratch_->adjusted.size(); ++i) {
+      if (!is_in(mask, i)) scratch_->adjusted[i] = kNever;
     }
   }
-  for (const int32_t token : never) adjusted_[static_cast<size_t>(token)] = kNever;
+  for (const int32_t token : never) scratch_->adjusted[static_cast<size_t>(token)] = kNever;
   for (const auto& [token, bias] : options_.logit_bias) {
-    adjusted_[static_cast<size_t>(token)] += bias;
+    scratch_->adjusted[static_cast<size_t>(token)] += bias;
   }
-  if (penalties_) penalties_->apply(adjusted_);
-  if (dry_) dry_->apply(history_, adjusted_);
-  return adjusted_;
+  if (penalties_) penalties_->apply(scratch_->adjusted);
+  if (dry_) dry_->apply(history_, scratch_->adjusted);
+  return scratch_->adjusted;
 }
 
 bool Sampler::takes_most_likely() const {
@@ -82,7 +83,7 @@ bool Sampler::takes_most_likely() const {
 // top_n_sigma's: that many standard deviations below the best. Otherwise what is not ruled out.
 float Sampler::least_logit(std::span<const float> row) const {
   if (options_.top_n_sigma <= 0) {
-    return adjusted_.empty() ? kNever : std::numeric_limits<float>::lowest();
+    return !adjusts_ ? kNever : std::numeric_limits<float>::lowest();
   }
   double best = kNever, sum = 0, squares = 0, n = 0;
   for (const float logit : row) {
@@ -103,18 +104,20 @@ float Sampler::least_logit(std::span<const float> row) const {
 // candidates and, when these are full, drops the worse half: after a few hundred logits hardly any
 // passes the worst one kept.
 size_t Sampler::keep_best(std::span<const float> row, size_t count, float least) {
-  const auto at = [&](size_t i) { return candidates_.begin() + static_cast<std::ptrdiff_t>(i); };
+  const auto at = [&](size_t i) {
+    return scratch_->candidates.begin() + static_cast<std::ptrdiff_t>(i);
+  };
   const size_t room = std::min(2 * count, row.size());
   size_t kept = 0;
   float worst = kNever;  // an equal one that comes later is worse
   for (size_t i = 0; i < row.size(); ++i) {
     if (kept >= count && !(row[i] > worst)) continue;
     if (row[i] < least) continue;
-    candidates_[kept++] = {row[i], static_cast<int32_t>(i)};
+    scratch_->candidates[kept++] = {row[i], static_cast<int32_t>(i)};
     if (kept < room || room == count) continue;
     std::nth_element(at(0), at(count - 1), at(kept), likelier);
     kept = count;
-    worst = candidates_[count - 1].logit;
+    worst = scratch_->candidates[count - 1].logit;
   }
   if (kept > count) {
     std::nth_element(at(0), at(count), at(kept), likelier);
@@ -126,11 +129,12 @@ size_t Sampler::keep_best(std::span<const float> row, size_t count, float least)
 
 // The weights of these candidates, the first one's is 1; returns their sum.
 double Sampler::weigh(size_t first, size_t last, double temperature) {
-  const double best = candidates_[first].logit;
+  const double best = scratch_->candidates[first].logit;
   double sum = 0;
   for (size_t i = first; i < last; ++i) {
-    weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - best) / temperature);
-    sum += weights_[i];
+    scratch_->weights[i] =
+        std::exp((static_cast<double>(scratch_->candidates[i].logit) - best) / temperature);
+    sum += scratch_->weights[i];
   }
   return sum;
 }
@@ -138,27 +142,28 @@ double Sampler::weigh(size_t first, size_t last, double temperature) {
 // typical_p: those whose surprise is nearest to the mean surprise, until their probability is above
 // typical_p.
 size_t Sampler::keep_typical(size_t count) {
-  const double best = candidates_[0].logit;
+  const double best = scratch_->candidates[0].logit;
   double sum = 0, mean = 0;
-  for (size_t i = 0; i < count; ++i) sum += std::exp(candidates_[i].logit - best);
+  for (size_t i = 0; i < count; ++i) sum += std::exp(scratch_->candidates[i].logit - best);
   const double log_sum = std::log(sum);
   const auto surprise = [&](const Candidate& candidate) {
     return log_sum - (candidate.logit - best);
   };
   for (size_t i = 0; i < count; ++i) {
-    const double bits = surprise(candidates_[i]);
+    const double bits = surprise(scratch_->candidates[i]);
     if (std::isfinite(bits)) mean += std::exp(-bits) * bits;
   }
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
-  std::sort(candidates_.begin(), end, [&](const Candidate& a, const Candidate& b) {
+  const auto end = scratch_->candidates.begin() + static_cast<std::ptrdiff_t>(count);
+  std::sort(scratch_->candidates.begin(), end, [&](const Candidate& a, const Candidate& b) {
     const double a_off = std::abs(surprise(a) - mean), b_off = std::abs(surprise(b) - mean);
     return a_off != b_off ? a_off < b_off : likelier(a, b);
   });
   size_t kept = 0;
   for (double reached = 0; kept < count && reached <= static_cast<double>(options_.typical_p);) {
-    reached += std::exp(-surprise(candidates_[kept++]));
+    reached += std::exp(-surprise(scratch_->candidates[kept++]));
   }
-  std::sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), likelier);
+  std::sort(scratch_->candidates.begin(),
+            scratch_->candidates.begin() + static_cast<std::ptrdiff_t>(kept), likelier);
   return kept;
 }
 
@@ -167,8 +172,9 @@ size_t Sampler::keep_likely(size_t count) {
   const double sum = weigh(0, count, 1);
   size_t kept = 0;
   for (double reached = 0; kept < count;) {
-    if (kept > 0 && weights_[kept] < static_cast<double>(options_.min_p)) break;  // weight 0 is 1
-    reached += weights_[kept++];
+    if (kept > 0 && scratch_->weights[kept] < static_cast<double>(options_.min_p))
+      break;  // weight 0 is 1
+    reached += scratch_->weights[kept++];
     if (reached >= static_cast<double>(options_.top_p) * sum) break;
   }
   return kept;
@@ -180,7 +186,8 @@ size_t Sampler::skip_top(size_t count) {
   if (draw_uniform() > static_cast<double>(options_.xtc_probability)) return 0;
   const double sum = weigh(0, count, 1);
   size_t above = 0;
-  while (above < count && weights_[above] / sum >= static_cast<double>(options_.xtc_threshold)) {
+  while (above < count &&
+         scratch_->weights[above] / sum >= static_cast<double>(options_.xtc_threshold)) {
     ++above;
   }
   return above > 0 ? above - 1 : 0;
@@ -190,14 +197,14 @@ size_t Sampler::skip_top(size_t count) {
 double Sampler::draw_uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
 int32_t Sampler::draw() {
-  if (options_.temperature == 0) return candidates_[first_].id;
+  if (options_.temperature == 0) return scratch_->candidates[first_].id;
   const double total = weigh(first_, last_, static_cast<double>(options_.temperature));
   double left = draw_uniform() * total;
   for (size_t i = first_; i + 1 < last_; ++i) {
-    left -= weights_[i];
-    if (left < 0) return candidates_[i].id;
+    left -= scratch_->weights[i];
+    if (left < 0) return scratch_->candidates[i].id;
   }
-  return candidates_[last_ - 1].id;
+  return scratch_->candidates[last_ - 1].id;
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> mask,
@@ -206,8 +213,8 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t>
   first_ = last_ = 0;
   if (takes_most_likely()) {
     const int32_t token = most_likely(row);
-    if (!adjusted_.empty() && row[static_cast<size_t>(token)] == kNever) return -1;
-    candidates_[0] = {row[static_cast<size_t>(token)], token};
+    if (adjusts_ && row[static_cast<size_t>(token)] == kNever) return -1;
+    scratch_->candidates[0] = {row[static_cast<size_t>(token)], token};
     last_ = 1;
     return token;
   }
@@ -222,16 +229,16 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t>
 }
 
 std::span<const Candidate> Sampler::candidates() const {
-  return std::span(candidates_).subspan(first_, last_ - first_);
+  return std::span(scratch_->candidates).subspan(first_, last_ - first_);
 }
 
 TokenLogprobs Sampler::log_probabilities(int32_t token, int32_t n_top) const {
   const bool certain = options_.temperature == 0;  // the first one comes
-  const auto weights = std::span(weights_).subspan(first_, certain ? 1 : last_ - first_);
+  const auto weights = std::span(scratch_->weights).subspan(first_, certain ? 1 : last_ - first_);
   const double sum = certain ? 1 : std::accumulate(weights.begin(), weights.end(), 0.0);
   TokenLogprobs result{.drawn = {token, kNever}, .top = {}};
   for (size_t i = 0; i < weights.size(); ++i) {
-    const int32_t id = candidates_[first_ + i].id;
+    const int32_t id = scratch_->candidates[first_ + i].id;
     const bool is_top = std::ssize(result.top) < n_top;
     if (!is_top && id != token) continue;
     const double probability = certain ? 1 : weights[i] / sum;

@@ -7,7 +7,8 @@
 //   3. XTC: at times without the most likely ones
 //   4. a draw at the temperature; 0 takes the most likely one that is left
 // A stage that is off costs nothing. Equal seeds, options, tokens accepted and logits give equal
-// tokens; of equal logits the smaller id comes first. A copy goes on from where the original is.
+// tokens; of equal logits the smaller id comes first. A copy goes on from where the original is, in
+// the same scratch.
 // Allocates at construction only.
 //
 // Where this is not llama.cpp: probabilities are sums of doubles, of equal scores of typical_p the
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -28,10 +30,22 @@
 
 namespace tidal {
 
+// What one call of sample() works in. Samplers of one vocabulary that never run at the same time
+// may share it: at 16 to 20 bytes a token of the vocabulary, a request that waits has none of its
+// own.
+struct SamplerScratch {
+  explicit SamplerScratch(int32_t vocab_size);
+
+  std::vector<float> adjusted;        // [vocab_size] logits as the first stage leaves them
+  std::vector<Candidate> candidates;  // [vocab_size] those left, the best first
+  std::vector<double> weights;        // [vocab_size] of candidates, as they were drawn
+};
+
 struct SamplerContext {
   int64_t max_length = 0;                // tokens it is told of at most, to allocate none later
   const Tokenizer* tokenizer = nullptr;  // for DRY's sequence breakers; without it there are none
   bool masked = false;                   // sample() may be told which tokens may come
+  std::shared_ptr<SamplerScratch> scratch = nullptr;  // null: one of its own
 };
 
 class Sampler {
@@ -48,7 +62,8 @@ class Sampler {
   int32_t sample(std::span<const float> logits, std::span<const uint32_t> mask = {},
                  std::span<const int32_t> never = {});
 
-  // What the last token was drawn from, the likeliest first, with the logits that the stages left.
+  // What the last token was drawn from, the likeliest first, with the logits that the stages left;
+  // until a sampler that shares the scratch draws.
   std::span<const Candidate> candidates() const;
   // With which probabilities: of that token, and of the n_top likeliest that might have come.
   TokenLogprobs log_probabilities(int32_t token, int32_t n_top) const;
@@ -70,11 +85,10 @@ class Sampler {
   std::mt19937_64 random_;
   std::optional<Penalties> penalties_;
   std::optional<Dry> dry_;
-  std::vector<int32_t> history_;       // while a stage looks at it
-  std::vector<float> adjusted_;        // [vocab_size] while a stage changes logits
-  std::vector<Candidate> candidates_;  // [vocab_size] those left, the best first
-  std::vector<double> weights_;        // [vocab_size] of candidates_, as they were drawn
-  size_t first_ = 0, last_ = 0;        // of candidates_: those that are drawn from
+  std::vector<int32_t> history_;  // while a stage looks at it
+  bool adjusts_;                  // a stage changes logits
+  std::shared_ptr<SamplerScratch> scratch_;
+  size_t first_ = 0, last_ = 0;  // of its candidates: those that are drawn from
 };
 
 int32_t most_likely(std::span<const float> logits);

@@ -108,6 +108,23 @@ TEST(Sampler, EqualSeedsGiveEqualTokens) {
   EXPECT_GT(different, 50);
 }
 
+TEST(Sampler, ThoseThatShareScratchGiveTheirOwnTokens) {
+  SamplingOptions options = plain();
+  options.seed = 42;
+  const auto scratch = std::make_shared<SamplerScratch>(100);
+  const SamplerContext shared{.scratch = scratch};
+  Sampler alone(options, 100), a(options, 100, shared);
+  options.logit_bias = {{3, 2.0f}};
+  Sampler biased_alone(options, 100), b(options, 100, shared);
+  std::vector<float> logits(100);
+  for (int i = 0; i < 100; ++i) {
+    for (size_t k = 0; k < logits.size(); ++k) logits[k] = std::sin(static_cast<float>(k * i));
+    EXPECT_EQ(alone.sample(logits), a.sample(logits));
+    EXPECT_EQ(biased_alone.sample(logits), b.sample(logits));
+  }
+  EXPECT_EQ(a.candidates().data(), b.candidates().data()) << "they have scratch of their own";
+}
+
 TEST(Sampler, RefusesBadOptions) {
   for (const auto& change : std::vector<void (*)(SamplingOptions&)>{
            [](SamplingOptions& o) { o.temperature = -1; },
