@@ -31,6 +31,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tidal/cache_event.h"
 #include "tidal/error.h"
 #include "tidal/export.h"
 #include "tidal/options.h"
@@ -127,6 +128,9 @@ class TIDAL_EXPORT Engine {
   bool wait();
   // Ends wait(), now and later. What has not ended stays as it is.
   void close();
+
+  // Tells of what is kept for prompts that begin alike, from inside step(); before the first one.
+  void listen_to_cache(CacheListener listener);
 
   EngineStats stats() const;                  // as of the last step
   std::vector<RequestInfo> requests() const;  // as of the last step, those that ran first in front

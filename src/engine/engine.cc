@@ -87,6 +87,7 @@ class Engine::Impl {
   }
 
   void cancel(RequestId id) { inbox_.cancel(id); }
+  void listen_to_cache(CacheListener listener) { loop_.listen_to_cache(std::move(listener)); }
   void close() { inbox_.close(); }
   bool wait() { return inbox_.wait(/*busy=*/!loop_.idle()); }
 
@@ -225,6 +226,9 @@ RequestId Engine::submit(Request request) { return impl_->submit(std::move(reque
 void Engine::cancel(RequestId id) { impl_->cancel(id); }
 bool Engine::step() { return impl_->step(); }
 bool Engine::wait() { return impl_->wait(); }
+void Engine::listen_to_cache(CacheListener listener) {
+  impl_->listen_to_cache(std::move(listener));
+}
 void Engine::close() { impl_->close(); }
 EngineStats Engine::stats() const { return impl_->stats(); }
 std::vector<RequestInfo> Engine::requests() const { return impl_->requests(); }

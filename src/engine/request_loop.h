@@ -37,6 +37,7 @@ class RequestLoop {
   bool step();
   bool idle() const { return running_.empty() && waiting_.empty(); }
 
+  void listen_to_cache(CacheListener listener) { scheduler_.listen_to_cache(std::move(listener)); }
   EngineStats stats() const;
   // Those that run, by when they were admitted.
   void describe(std::vector<RequestInfo>& requests) const;

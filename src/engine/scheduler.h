@@ -81,6 +81,8 @@ class Scheduler {
   std::optional<std::span<const Scheduled>> plan(std::span<const Running> running,
                                                  int32_t prompt_rows, Batch& batch);
 
+  void listen_to_cache(CacheListener listener) { prefixes_.listen(std::move(listener)); }
+
   int64_t kept_pages() const { return prefixes_.n_pages(); }
   // Rows of prompts that were scheduled so far: the clock by which prompts age.
   int64_t prompt_rows() const { return prompt_rows_; }

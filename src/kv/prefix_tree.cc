@@ -83,6 +83,8 @@ void PrefixTree::insert(std::string_view root, std::span<const int32_t> tokens,
     place_of_root = roots_.emplace(root, Node{.id = ++last_id_}).first;
   }
   Node* parent = &place_of_root->second;
+  const bool tell = listener_ && root.empty();
+  int64_t n_new = 0;
   for (int64_t page = 0; page < std::ssize(tokens) / kPageRows; ++page) {
     const auto [place, is_new] = nodes_.try_emplace(key(parent->id, tokens, page));
     Node& node = place->second;
@@ -91,12 +93,32 @@ void PrefixTree::insert(std::string_view root, std::span<const int32_t> tokens,
       node.page = kv.pages()[static_cast<size_t>(page)];
       node.parent = parent;
       node.key = &place->first;
+      node.told = tell;
+      ++n_new;
       pool_.share(node.page);
       if (parent->n_children++ == 0) ends_.erase(parent->used);
     }
     touch(node);
     parent = &node;
   }
+  if (tell && n_new > 0) tell_kept(*parent, n_new, tokens);
+}
+
+// The last of n_new pages at the end of a path; tokens: of the path.
+void PrefixTree::tell_kept(const Node& last, int64_t n_new, std::span<const int32_t> tokens) const {
+  std::vector<uint64_t> blocks(static_cast<size_t>(n_new));
+  const Node* node = &last;
+  for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) {
+    *block = node->id;
+    node = node->parent;
+  }
+  const int64_t n_whole = std::ssize(tokens) / kPageRows * kPageRows;
+  const auto text =
+      tokens.first(static_cast<size_t>(n_whole)).last(static_cast<size_t>(n_new * kPageRows));
+  listener_({.kept = true,
+             .blocks = blocks,
+             .parent = node->parent == nullptr ? 0 : node->id,
+             .tokens = text});
 }
 
 void PrefixTree::touch(Node& node) {
@@ -142,6 +164,9 @@ void PrefixTree::remove_end(Node& node) {
   TIDAL_CHECK(node.n_children == 0);
   ends_.erase(node.used);
   pool_.release(node.page);
+  if (node.told) {
+    listener_({.kept = false, .blocks = {&node.id, 1}, .parent = 0, .tokens = {}});
+  }
   Node& parent = *node.parent;
   nodes_.erase(nodes_.find(*node.key));
   if (--parent.n_children > 0) return;

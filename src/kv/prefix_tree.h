@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "kv/sequence_kv.h"
+#include "tidal/cache_event.h"
 
 namespace tidal {
 
@@ -25,6 +26,9 @@ class PrefixTree {
   ~PrefixTree();
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
+
+  // Tells of what enters and leaves under the root "" from now on; ids are those of nodes.
+  void listen(CacheListener listener) { listener_ = std::move(listener); }
 
   // The rows of the longest known prefix of `tokens`, in whole pages: a sequence of up to
   // max_length.
@@ -53,14 +57,17 @@ class PrefixTree {
     Node* parent = nullptr;  // null: a root
     const Key* key = nullptr;
     int64_t n_children = 0;
+    bool told = false;  // the listener knows it
   };
 
   static Key key(uint64_t parent, std::span<const int32_t> tokens, int64_t page);
   void touch(Node& node);
+  void tell_kept(const Node& last, int64_t n_new, std::span<const int32_t> tokens) const;
   void remove(Node& node);
   void remove_end(Node& node);
 
   PagePool& pool_;
+  CacheListener listener_;
   std::map<std::string, Node, std::less<>> roots_;  // those with children
   std::map<Key, Node> nodes_;
   std::map<uint64_t, Node*> ends_;  // leaves by last use: a call uses one path

@@ -1,5 +1,6 @@
 #include "kv/prefix_tree.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -186,6 +187,49 @@ TEST_F(PrefixTreeTest, CountsThePagesThatMayMakeWay) {
     EXPECT_EQ(tree_.evictable_pages(), 2);
   }
   EXPECT_EQ(tree_.evictable_pages(), 4);
+}
+
+// What a listener was told, put together: the text of each block with all that is before it.
+struct Heard {
+  std::map<uint64_t, Tokens> texts;
+
+  CacheListener listener() {
+    return [this](const CacheEvent& event) {
+      if (!event.kept) {
+        for (const uint64_t block : event.blocks) EXPECT_EQ(texts.erase(block), 1u);
+        return;
+      }
+      ASSERT_EQ(event.tokens.size(), event.blocks.size() * size_t{kPageRows});
+      Tokens text;
+      if (event.parent != 0) text = texts.at(event.parent);
+      for (size_t i = 0; i < event.blocks.size(); ++i) {
+        const auto page = event.tokens.subspan(i * size_t{kPageRows}, size_t{kPageRows});
+        text.insert(text.end(), page.begin(), page.end());
+        EXPECT_TRUE(texts.emplace(event.blocks[i], text).second);
+      }
+    };
+  }
+};
+
+TEST_F(PrefixTreeTest, TellsOfWhatIsKeptAndGivenUp) {
+  Heard heard;
+  tree_.listen(heard.listener());
+  read(counting(50));
+  Tokens other = counting(70);
+  other[40] = 999;
+  read(other);
+  read(counting(50));
+  read(counting(32), "somebody's own");
+  std::vector<Tokens> texts;
+  for (const auto& [block, text] : heard.texts) texts.push_back(text);
+  const auto first = [](const Tokens& tokens, int n) {
+    return Tokens(tokens.begin(), tokens.begin() + n);
+  };
+  EXPECT_THAT(texts, testing::UnorderedElementsAre(first(other, 16), first(other, 32), counting(48),
+                                                   first(other, 48), first(other, 64)));
+  while (tree_.evict()) {
+  }
+  EXPECT_TRUE(heard.texts.empty());
 }
 
 }  // namespace

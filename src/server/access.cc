@@ -45,17 +45,25 @@ bool equal(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-bool has_key(const AccessOptions& options, const HttpRequest& request) {
-  std::string_view given = request.header("authorization");
+std::string_view given_key(const HttpRequest& request) {
+  const std::string_view given = request.header("authorization");
   constexpr std::string_view kBearer = "Bearer ";
-  given = given.starts_with(kBearer) ? given.substr(kBearer.size()) : std::string_view();
-  if (given.empty()) given = request.header("x-api-key");
+  return given.starts_with(kBearer) && given.size() > kBearer.size() ? given.substr(kBearer.size())
+                                                                     : request.header("x-api-key");
+}
+
+bool has_key(const AccessOptions& options, const HttpRequest& request) {
+  const std::string_view given = given_key(request);
   bool found = false;
   for (const std::string& key : options.api_keys) found |= equal(given, key);
   return found && !given.empty();
 }
 
 }  // namespace
+
+std::string_view owner_of(const AccessOptions& options, const HttpRequest& request) {
+  return options.api_keys.size() > 1 ? given_key(request) : std::string_view();
+}
 
 std::vector<std::string> read_keys(const std::string& path) {
   const MappedFile file(path);

@@ -29,4 +29,7 @@ std::vector<std::string> read_keys(const std::string& path);
 std::optional<HttpReply> check_access(const AccessOptions& options, const HttpRequest& request,
                                       Headers* answer_headers);
 
+// Whose texts a request shares: its key where there are several, otherwise nobody's in particular.
+std::string_view owner_of(const AccessOptions& options, const HttpRequest& request);
+
 }  // namespace tidal::server

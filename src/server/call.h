@@ -41,6 +41,7 @@ struct GenerateCall {
   int64_t logprobs = -1;             // of the token and of so many others; -1: none
   int64_t max_time_ms = 0;           // 0: any time
   int64_t slot = -1;                 // llama.cpp's id_slot
+  std::string owner;                 // whose texts it shares; empty: everybody's
   int32_t end_token = -1;            // the model's, for replies that show settings
   std::vector<int32_t> stop_tokens;
   std::vector<std::string> response_fields;  // llama.cpp's: only these, "a/b" from within

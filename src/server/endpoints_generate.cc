@@ -29,6 +29,7 @@ std::vector<int32_t> tokens_of(const Engine& engine, const PromptParts& parts) {
 
 void complete(Service& service, HttpCall& call, Dialect dialect) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
+  generate.owner = call.owner;
   if (generate.prompts.empty()) refuse("prompt", "'prompt' is missing");
   std::vector<ChatPrompt> prompts;
   for (const PromptParts& parts : generate.prompts) {
@@ -69,6 +70,7 @@ ChatPrompt chat_prompt(Service& service, const Json& body) {
 
 void chat(Service& service, HttpCall& call, Dialect dialect, const Json& body) {
   GenerateCall generate = read_call(dialect, call.body, service.options().defaults);
+  generate.owner = call.owner;
   std::make_shared<Generation>(service, std::move(generate), call.responder)
       ->start({chat_prompt(service, body)});
 }

@@ -108,6 +108,10 @@ Request Generation::make_request(const ChatPrompt& prompt, size_t index) {
   request.prompt_logprobs = call_.echo && call_.logprobs >= 0;
   if (call_.best_of > call_.n) request.logprobs = std::max(0, request.logprobs);
   request.sampling.logit_bias = logit_bias();
+  if (!call_.owner.empty()) {
+    request.cache_salt =
+        fmt::format("{} {} {}", call_.owner.size(), call_.owner, request.cache_salt);
+  }
   request.cache_salt = service_.slot_salt(call_.slot, request.cache_salt);
   const auto self = shared_from_this();
   request.on_prefill = [self, index](int64_t done, int64_t) {

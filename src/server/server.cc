@@ -63,6 +63,11 @@ void Server::drain() {
   if (const auto running = service()) running->drain();
 }
 
+std::string Server::kv_events_endpoint() const {
+  const auto running = service();
+  return running == nullptr ? std::string() : running->kv_events_endpoint();
+}
+
 std::shared_ptr<Service> Server::service() const {
   const std::lock_guard lock(mutex_);
   return service_;
@@ -95,7 +100,9 @@ void Server::handle(HttpRequest request, const Responder& responder) {
   if (running->draining() && endpoint->generates) {
     return responder.send(error_reply(503, "the server is shutting down"));
   }
-  auto call = std::make_shared<HttpCall>(HttpCall{std::move(request), responder, {}});
+  std::string owner(owner_of(options_.access, request));
+  auto call =
+      std::make_shared<HttpCall>(HttpCall{std::move(request), responder, {}, std::move(owner)});
   Service& known = *running;
   known.readers().post([&known, endpoint, call] { answer(known, *endpoint, *call); });
 }

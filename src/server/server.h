@@ -34,6 +34,8 @@ class Server {
 
   void attach(Engine& engine);
   void drain();
+  // Where what is cached is published; empty: nowhere, or nothing is attached.
+  std::string kv_events_endpoint() const;
   std::vector<std::string> urls() const { return http_->urls(); }
 
  private:

@@ -11,12 +11,23 @@
 #include "server/generation.h"
 
 namespace tidal::server {
+namespace {
+
+std::unique_ptr<KvEvents> publish_cache(Engine& engine, const std::string& endpoint) {
+  if (endpoint.empty()) return nullptr;
+  auto events = std::make_unique<KvEvents>(endpoint);
+  engine.listen_to_cache([&to = *events](const CacheEvent& event) { to.publish(event); });
+  return events;
+}
+
+}  // namespace
 
 Service::Service(Engine& engine, const ServiceOptions& options)
     : engine_(engine),
       options_(options),
       started_(std::time(nullptr)),
       metrics_(options.metrics_names),
+      kv_events_(publish_cache(engine, options.kv_events)),
       stepper_([this] {
         while (engine_.wait()) {
           if (engine_.step()) ++steps_;
@@ -32,6 +43,7 @@ Service::~Service() {
   drain();
   engine_.close();
   stepper_.join();
+  engine_.listen_to_cache(nullptr);
 }
 
 std::string Service::metrics_text() const {

@@ -1,7 +1,8 @@
 // Service: what the endpoints work with, once the model is there.
 //
 // Thread-safe. One thread steps the engine, two read requests (JSON, templates, tokens), one writes
-// answers. The engine is closed when the service ends.
+// answers. The engine is closed when the service ends. The constructor throws Error where what is
+// cached cannot be published.
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,7 @@
 #include "runtime/option_table.h"
 #include "server/answer.h"
 #include "server/http.h"
+#include "server/kv_events.h"
 #include "server/metrics.h"
 #include "server/tasks.h"
 #include "tidal/engine.h"
@@ -38,8 +40,9 @@ struct ServiceOptions {
   std::chrono::seconds late{0};    // then a JSON reply begins with spaces; 0: never
   bool metrics = false;            // GET /metrics
   std::set<std::string> metrics_names{"tidal", "llamacpp"};
-  bool slots = false;    // GET /slots
-  bool verbose = false;  // __verbose in every reply
+  bool slots = false;     // GET /slots
+  std::string kv_events;  // where CacheEvents are published; empty: nowhere
+  bool verbose = false;   // __verbose in every reply
 };
 
 class Generation;
@@ -48,7 +51,8 @@ class Generation;
 struct HttpCall {
   HttpRequest request;
   Responder responder;
-  Json body;  // of POST
+  Json body;          // of POST
+  std::string owner;  // whose texts it shares; empty: everybody's
 };
 
 class Service {
@@ -70,6 +74,8 @@ class Service {
 
   Metrics& metrics() { return metrics_; }
   std::string metrics_text() const;
+  // Where what is cached is published; empty: nowhere.
+  std::string kv_events_endpoint() const { return kv_events_ ? kv_events_->endpoint() : ""; }
 
   // llama.cpp's slots: a request that names one shares what was read with that slot's alone, and
   // not with what the slot had before it was forgotten.
@@ -91,6 +97,7 @@ class Service {
   ServiceOptions options_;
   int64_t started_;
   Metrics metrics_;
+  std::unique_ptr<KvEvents> kv_events_;
   std::atomic<int64_t> steps_{0};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;              // guards the three below

@@ -434,8 +434,17 @@ class Start(Case):
             for key in ("a", "b", "from-file"):
                 headers = {"Authorization": f"Bearer {key}"}
                 self.assertEqual(server.send("GET", "/v1/models", headers=headers)[0], 200)
+            self.assertEqual([self.reused(server, key) for key in "aabb"], [0, 48, 0, 48],
+                             "what one key's texts say is nobody else's")
         with Server(env={"TIDAL_API_KEY": "secret"}) as server:
             self.assertEqual(server.send("GET", "/v1/models")[0], 401)
+
+    def reused(self, server, key):
+        """Tokens that a prompt of 50 did not have to read."""
+        _, reply, _ = server.send("POST", "/v1/completions",
+                                  {"prompt": list(range(100, 150)), "max_tokens": 1},
+                                  {"Authorization": f"Bearer {key}"})
+        return reply["usage"]["prompt_tokens_details"]["cached_tokens"]
 
     def test_exposure_needs_a_key(self):
         self.misused("serve", "-m", MODEL, "--host", "0.0.0.0", says=["--api-key", "--no-auth"])
@@ -463,6 +472,13 @@ class Start(Case):
                 self.assertEqual(response.getheader("content-length") is None, late)
                 self.assertTrue(response.getheader("content-type").startswith("application/json"))
                 self.assertEqual(len(json.loads(text)["choices"]), n)
+
+    def test_kv_events(self):
+        with Server("--kv-events", "tcp://127.0.0.1:*") as server:
+            said = [line for line in server.log if line.startswith("publishing what is cached at ")]
+            self.assertRegex(said[0], r"tcp://127\.0\.0\.1:\d+$")
+            server.post("/v1/completions", prompt=list(range(100, 150)), max_tokens=1)
+        self.fails("serve", "-m", MODEL, "--kv-events", "nonsense", says=["--kv-events"])
 
     def test_metrics(self):
         with Server() as server:

@@ -45,6 +45,7 @@ struct Flags {
   int64_t max_queue = 256;
   bool metrics = false;
   std::string metrics_names = "tidal,llamacpp";
+  std::string kv_events;
   bool slots = true;
   bool jinja = true;
   std::string chat_template_file;
@@ -95,6 +96,7 @@ server::ServerOptions server_options(const Flags& flags, const EngineOptions& en
   const auto names = split(flags.metrics_names);
   options.service.metrics_names = {names.begin(), names.end()};
   options.service.slots = flags.slots;
+  options.service.kv_events = flags.kv_events;
   options.service.reasoning = flags.reasoning;
   options.service.reasoning_format = flags.reasoning_format;
   options.service.verbose = flags.verbose;
@@ -124,6 +126,8 @@ void introduce(const Engine& engine, const server::Server& server, const Flags& 
   note("{}: {} tokens of context, {} requests at the same time, {} MiB in memory so far",
        engine.model_name(), engine.context_size(), slots, resident_bytes() >> 20);
   for (const std::string& url : urls) note("listening on {}", url);
+  const std::string events = server.kv_events_endpoint();
+  if (!events.empty()) note("publishing what is cached at {}", events);
   const std::string& url = urls.front();
   const std::string where = url.starts_with("unix:")
                                 ? fmt::format("--unix-socket {} http://localhost", url.substr(5))
@@ -241,6 +245,11 @@ void add_serving_flags(CLI::App& command, Flags& flags) {
       .add_option("--metrics-names", flags.metrics_names, "Whose names: of tidal, llamacpp, vllm")
       ->group(group)
       ->capture_default_str();
+  command
+      .add_option("--kv-events", flags.kv_events,
+                  "Tell routers what is cached, at this ZeroMQ endpoint as vLLM does: "
+                  "tcp://127.0.0.1:5557 (default: nobody)")
+      ->group(group);
   command.add_flag("--slots,!--no-slots", flags.slots, "GET /slots shows what runs (default)")
       ->group(group);
   command
