@@ -11,8 +11,11 @@ endif()
 
 find_program(TIDAL_CCACHE ccache)
 if(TIDAL_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${TIDAL_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TIDAL_CCACHE})
+  # Paths below the source folder do not count: every checkout finds what another one compiled.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+               ${TIDAL_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 add_library(tidal_options INTERFACE)
