@@ -5,15 +5,12 @@
 
 #include "jinja/calls.h"
 #include "jinja/scope.h"
+#include "jinja/text_ops.h"
 
 namespace tidal::jinja {
 namespace {
 
 using NameList = std::initializer_list<std::string_view>;
-
-bool is_one_of(std::string_view name, NameList names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 Value method_or_undefined(const std::string& name, NameList methods) {
   return is_one_of(name, methods) ? Value(Method{name}) : Value::undefined(name);
@@ -172,6 +169,7 @@ Value float_arithmetic(Run& run, std::string_view op, double a, double b) {
 }
 
 Value repeat(Run& run, const Value& sequence, int64_t times) {
+  if (sequence.is_safe_text()) run.unsupported("repeating text behind 'safe'");
   const size_t n = times < 0 ? 0 : static_cast<size_t>(times);
   const size_t unit =
       sequence.is_text()
@@ -267,6 +265,7 @@ Value get_item(Run& run, const Value& object, const Value& key) {
     }
     return list.items[static_cast<size_t>(index)];
   } else if (object.is_text() && key.is_integer()) {
+    if (object.is_safe_text()) run.unsupported("a character of text behind 'safe'");
     const std::string& s = object.str();
     run.read(s.size());
     const auto offsets = character_offsets(s);
@@ -283,6 +282,7 @@ Value get_item(Run& run, const Value& object, const Value& key) {
 Value get_slice(Run& run, const Value& object, const Value& start, const Value& stop,
                 const Value& step) {
   refuse_undefined(run, object);
+  if (object.is_safe_text()) run.unsupported("a slice of text behind 'safe'");
   if (object.is_text()) {
     const JinjaText& text = object.as_text();
     run.allocate(text.size());
@@ -311,6 +311,20 @@ Value get_slice(Run& run, const Value& object, const Value& start, const Value& 
   return run.list(std::move(items), list.kind);
 }
 
+Value add_texts(Run& run, const JinjaText& a, const JinjaText& b) {
+  run.allocate(a.size() + b.size());
+  JinjaText sum;
+  if (a.is_safe() || b.is_safe()) {
+    sum.append(a.is_safe() ? a : escape(run, a));
+    sum.append(b.is_safe() ? b : escape(run, b));
+    sum.set_safe();
+  } else {
+    sum.append(a);
+    sum.append(b);
+  }
+  return run.text(std::move(sum));
+}
+
 Value arithmetic(Run& run, std::string_view op, const Value& a, const Value& b) {
   refuse_undefined(run, a);
   refuse_undefined(run, b);
@@ -320,12 +334,7 @@ Value arithmetic(Run& run, std::string_view op, const Value& a, const Value& b) 
   if (a.is_number() && b.is_number()) {
     return float_arithmetic(run, op, a.as_double(), b.as_double());
   }
-  if (op == "+" && a.is_text() && b.is_text()) {
-    run.allocate(a.as_text().size() + b.as_text().size());
-    JinjaText sum = a.as_text();
-    sum.append(b.as_text());
-    return run.text(std::move(sum));
-  }
+  if (op == "+" && a.is_text() && b.is_text()) return add_texts(run, a.as_text(), b.as_text());
   if (op == "+" && a.is_list() && b.is_list() && is_sequence(a) &&
       a.as_list().kind == b.as_list().kind) {
     std::vector<Value> items = a.as_list().items;

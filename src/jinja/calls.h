@@ -45,6 +45,10 @@ Filter find_text_filter(std::string_view name);
 Filter find_list_filter(std::string_view name);
 Value call_string_method(Run& run, const Value& self, const std::string& name,
                          const Arguments& args);
+Value format_method(Run& run, const JinjaText& self, const std::string& name,
+                    const Arguments& args);
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names);
 
 // Argument checks, with errors in the caller's name.
 int64_t integer_argument(Run& run, const Value* value, int64_t otherwise);

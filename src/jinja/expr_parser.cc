@@ -130,20 +130,11 @@ ExprParser::Node ExprParser::parse_sum() {
   return left;
 }
 
-ExprPtr without_safe(ExprPtr expr) {
-  while (expr->kind == ExprKind::kFilter && expr->name == "safe" && expr->children.size() == 1 &&
-         expr->keywords.empty()) {
-    ExprPtr inner = std::move(expr->children[0]);
-    expr = std::move(inner);
-  }
-  return expr;
-}
-
 ExprParser::Node ExprParser::parse_concat() {
   Node left = parse_product();
   if (!tokens_.is_operator("~")) return left;
-  left = chain(ExprKind::kConcat, without_safe(std::move(left)));
-  while (tokens_.skip_operator("~")) add(*left, without_safe(parse_product()));
+  left = chain(ExprKind::kConcat, std::move(left));
+  while (tokens_.skip_operator("~")) add(*left, parse_product());
   return left;
 }
 

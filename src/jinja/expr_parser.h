@@ -60,8 +60,4 @@ class ExprParser {
   TokenStream& tokens_;
 };
 
-// Where the text of a value is taken as it is, a last `safe` changes nothing: the expression
-// without.
-ExprPtr without_safe(ExprPtr expr);
-
 }  // namespace tidal::jinja

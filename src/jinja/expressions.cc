@@ -141,8 +141,45 @@ Arguments Interpreter::evaluate_arguments(const Expr& call) {
   return args;
 }
 
+// namespace.name.append(item) and .pop(at), which Jinja's sandbox refuses and llama.cpp allows.
+// Values do not change: the namespace gets another list. None: it is not such a call.
+std::optional<Value> Interpreter::change_list(const Expr& call) {
+  const std::string& method = call.children[0]->name;
+  const Expr& place = *call.children[0]->children[0];
+  const bool is_place =
+      place.kind == ExprKind::kAttribute && place.children[0]->kind == ExprKind::kName;
+  if (!is_place || (method != "append" && method != "pop")) return std::nullopt;
+  const Value owner = evaluate(*place.children[0]);
+  if (!owner.is<std::shared_ptr<Namespace>>()) return std::nullopt;
+  Namespace& space = *owner.get<std::shared_ptr<Namespace>>();
+  const auto is_list = [](const Value* value) {
+    return value != nullptr && value->is_list() && value->as_list().kind == ListKind::kList;
+  };
+  if (!is_list(space.find(place.name))) return std::nullopt;
+  const Arguments args = evaluate_arguments(call);  // may change the namespace
+  Value* held = space.find(place.name);
+  if (!is_list(held)) return std::nullopt;
+  std::vector<Value> items = held->as_list().items;
+  Value result = Value::none();
+  if (method == "append") {
+    items.push_back(*args.bind(run_, method, {"object"}, 1)[0]);
+  } else {
+    const auto n = static_cast<int64_t>(items.size());
+    const int64_t given = integer_argument(run_, args.bind(run_, method, {"index"})[0], -1);
+    const int64_t at = given < 0 ? given + n : given;
+    if (at < 0 || at >= n) run_.error("pop: the list of {} items has no item {}", n, given);
+    result = items[static_cast<size_t>(at)];
+    items.erase(items.begin() + static_cast<ptrdiff_t>(at));
+  }
+  *held = run_.list(std::move(items));
+  return result;
+}
+
 Value Interpreter::evaluate_call(const Expr& expr, const Value* caller) {
   const Expr& callee = *expr.children[0];
+  if (callee.kind == ExprKind::kAttribute) {
+    if (std::optional<Value> result = change_list(expr)) return *result;
+  }
   Value self;
   Value function;
   if (callee.kind == ExprKind::kAttribute) {

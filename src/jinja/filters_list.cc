@@ -266,11 +266,21 @@ Filter find_list_filter(std::string_view name) {
   return nullptr;
 }
 
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 Value call_filter(Run& run, const std::string& name, const Value& value, const Arguments& args) {
   run.step();
   Filter filter = find_text_filter(name);
   if (filter == nullptr) filter = find_list_filter(name);
   if (filter == nullptr) run.unsupported("the filter '{}'", name);
+  // Of the others some give safe text in Python and some do not.
+  if (value.is_safe_text() &&
+      !is_one_of(name, {"safe", "string", "default", "d", "length", "count", "tojson", "replace",
+                        "list", "join", "int", "float"})) {
+    run.unsupported("the filter '{}' behind 'safe'", name);
+  }
   const DepthGuard guard(run);
   return filter(run, value, args);
 }

@@ -120,8 +120,11 @@ Value filter_tojson(Run& run, const Value& value, const Arguments& args) {
   return run.text(to_json(run, value, style));
 }
 
-Value filter_safe(Run& run, const Value&, const Arguments&) {
-  run.unsupported("the filter 'safe' where its text is neither put out nor joined by ~");
+Value filter_safe(Run& run, const Value& value, const Arguments& args) {
+  args.expect_none(run, "safe");
+  JinjaText text = soft_text(run, value);
+  text.set_safe();
+  return run.text(std::move(text));
 }
 
 // A string as Python's float() reads it.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,7 @@ class Interpreter {
   Value evaluate_collection(const Expr& expr);
   Value evaluate_slice(const Expr& expr);
   Value evaluate_call(const Expr& expr, const Value* caller = nullptr);
+  std::optional<Value> change_list(const Expr& call);
   Value evaluate_compare(const Expr& expr);
   Value evaluate_concat(const Expr& expr);
   Value evaluate_sign(const Expr& expr);

@@ -1,5 +1,6 @@
 // A small Jinja interpreter for chat templates, with the rules transformers uses to render them
-// (sandboxed, immutable values, trim_blocks, lstrip_blocks, loop controls).
+// (sandboxed, immutable values, trim_blocks, lstrip_blocks, loop controls); only a list that a
+// namespace holds may be appended to and popped from, as in llama.cpp.
 //
 // A JinjaTemplate is parsed once, is immutable and may be rendered from any number of threads.
 // Templates and contexts are untrusted: work, memory, output and nesting are bounded (kExhausted),

@@ -5,7 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
+#include <iomanip>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -56,6 +60,29 @@ TEST(Jinja, RendersAsJinja2Does) {
   }
 }
 
+// What scripts/test-clients --templates gives: cases as above, each with its own context.
+TEST(Jinja, RendersGivenCases) {
+  const char* path = std::getenv("TIDAL_JINJA_CASES");
+  if (path == nullptr) GTEST_SKIP() << "no TIDAL_JINJA_CASES";
+  JinjaOptions options;
+  options.now = std::tm{};
+  std::istringstream("2024-07-26 15:04:05") >> std::get_time(&*options.now, "%Y-%m-%d %H:%M:%S");
+  std::mktime(&*options.now);
+  std::ifstream file(path);
+  for (const Json& given : Json::parse(file)) {
+    std::string ours;
+    bool failed = false;
+    try {
+      ours = render(given["template"].get<std::string>(), given["context"], options);
+    } catch (const Error& error) {
+      failed = true;
+      ours = error.what();
+    }
+    const bool same = given.contains("error") ? failed : !failed && given["expected"] == ours;
+    if (!same) ADD_FAILURE() << "\ndiffers: " << given["name"].get<std::string>() << "\n" << ours;
+  }
+}
+
 TEST(Jinja, QuotesWhatItDoesNotKnow) {
   const auto code = ErrorCode::kUnsupported;
   expect_error(code, "line 2: the tag {% import %} is not supported, in `{% import 'a' as b %}`",
@@ -68,14 +95,31 @@ TEST(Jinja, QuotesWhatItDoesNotKnow) {
   expect_error(code, "the method 'casefold' of a string", "{{ x.casefold() }}");
   expect_error(code, "the function 'cycler'", "{{ cycler(1) }}");
   expect_error(code, "a recursive loop", "{% for a in xs recursive %}{% endfor %}");
-  expect_error(code, "'safe'", "{{ (x | safe) + '<' }}");
+  expect_error(code, "the method 'upper' of text behind 'safe'", "{{ (x | safe).upper() }}");
+  expect_error(code, "the filter 'trim' behind 'safe'", "{{ x | safe | trim }}");
+  expect_error(code, "a slice of text behind 'safe'", "{{ (x | safe)[1:] }}");
   expect_error(code, "'%Q' in a time format", "{{ strftime_now('%Q') }}");
 }
 
-// As in templates of Qwen3-Coder.
-TEST(Jinja, SafeTextIsJoinedAsItIs) {
-  EXPECT_EQ(render("{{ '<' ~ (x | tojson | safe) ~ '>' ~ (x|safe) }}", {{"x", "a&b"}}),
-            "<\"a&b\">a&b");
+// As in templates of Kimi K2: what transformers refuses and llama.cpp does.
+TEST(Jinja, ListsOfNamespacesGrowAndShrink) {
+  EXPECT_EQ(render("{% set n = namespace(a=[1]) %}{% set b = n.a %}{% set x = n.a.append([2, 3]) %}"
+                   "{{ x }}{{ n.a }}{{ n.a.pop(0) }}{{ n.a.pop() }}{{ n.a }}{{ b }}"),
+            "None[1, [2, 3]]1[2, 3][][1]");
+  const auto code = ErrorCode::kInvalidArgument;
+  expect_error(code, "has no item 0", "{% set n = namespace(a=[]) %}{{ n.a.pop(0) }}");
+  expect_error(code, "needs its argument", "{% set n = namespace(a=[]) %}{{ n.a.append() }}");
+  expect_error(code, "has no method 'append'", "{{ xs.append(1) }}");
+  expect_error(ErrorCode::kExhausted, "deep",
+               "{% set n = namespace(a=[]) %}{% for i in range(999) %}{% set _ = n.a.append(n.a) %}"
+               "{% endfor %}");
+}
+
+TEST(Jinja, FormatsOnlyPlainFields) {
+  const auto code = ErrorCode::kUnsupported;
+  expect_error(code, "the field '{:>10}'", "{{ '{:>10}'.format(x) }}");
+  expect_error(code, "the field '{0.real}'", "{{ '{0.real}'.format(1) }}");
+  expect_error(code, "the field '{!r}'", "{{ '{!r}'.format(x) }}");
 }
 
 TEST(Jinja, TellsKindsOfErrorsApart) {
@@ -187,6 +231,8 @@ TEST(Jinja, MarksContent) {
             " <[a]\n [b]>");
   EXPECT_EQ(marked("{% for c in x %}{{ c }}.{% endfor %}", "ab"), "[a].[b].");
   EXPECT_EQ(marked("{{ ('a' ~ x)[::-1] }}{{ x * 2 }}", "bc"), "[cb]a[bcbc]");
+  EXPECT_EQ(marked("{{ ('<' | safe) + x + '>' }}", "a<b&"), "<[a&lt;b&amp;]&gt;");
+  EXPECT_EQ(marked("{{ '<{}>{{'.format(x) }}{{ x.format('y') }}", "-{}"), "<[-{}]>{[-]y");
 }
 
 }  // namespace

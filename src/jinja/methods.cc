@@ -201,7 +201,8 @@ StringMethod find_string_method(std::string_view name) {
       {"title", case_method},      {"capitalize", case_method},
       {"isspace", class_method},   {"isalpha", class_method},
       {"isalnum", class_method},   {"isdigit", class_method},
-      {"isdecimal", class_method}, {"isnumeric", class_method}};
+      {"isdecimal", class_method}, {"isnumeric", class_method},
+      {"format", format_method}};
   for (const auto& [known, method] : kMethods) {
     if (known == name) return method;
   }
@@ -248,6 +249,7 @@ Value call_list_method(Run& run, const List& list, const std::string& name, cons
 
 Value call_string_method(Run& run, const Value& self, const std::string& name,
                          const Arguments& args) {
+  if (self.is_safe_text()) run.unsupported("the method '{}' of text behind 'safe'", name);
   if (name == "splitlines") {
     args.expect_none(run, name);
     return text_list(run, split_lines(run, self.as_text()));

@@ -71,7 +71,7 @@ class Parser {
   Node parse_output() {
     Node node = make(StmtKind::kOutput);
     tokens_.next();
-    node->expr = without_safe(expressions_.parse_tuple());
+    node->expr = expressions_.parse_tuple();
     tokens_.expect(TokenKind::kVariableEnd, "the end of the tag");
     return node;
   }

@@ -66,7 +66,9 @@ void append_list_repr(Run& run, const List& list, JinjaText* out) {
 void append_repr(Run& run, const Value& value, JinjaText* out) {
   run.step();
   if (value.is_text()) {
+    if (value.is_safe_text()) out->append("Markup(", false);
     append_text_repr(run, value.as_text(), out);
+    if (value.is_safe_text()) out->append(")", false);
   } else if (value.is_list()) {
     append_list_repr(run, value.as_list(), out);
   } else if (value.is_dict()) {

@@ -30,6 +30,11 @@ class JinjaText {
   // Ascending, disjoint, never touching.
   const std::vector<ByteRange>& content() const { return content_; }
 
+  // Python's Markup, which the filter `safe` makes: what is added to it with + gets escaped. Copies
+  // keep this, other operations make plain text.
+  bool is_safe() const { return safe_; }
+  void set_safe() { safe_ = true; }
+
   void append(std::string_view bytes, bool is_content);
   void append(const JinjaText& other) { append(other, 0, other.size()); }
   void append(const JinjaText& other, size_t begin, size_t end);
@@ -40,6 +45,7 @@ class JinjaText {
 
   std::string bytes_;
   std::vector<ByteRange> content_;
+  bool safe_ = false;
 };
 
 namespace jinja {

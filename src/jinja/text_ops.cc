@@ -2,6 +2,7 @@
 
 #include <locale.h>
 
+#include <algorithm>
 #include <cstring>
 #include <cwctype>
 
@@ -203,6 +204,27 @@ JinjaText change_case(Run& run, const JinjaText& text, Case to) {
     at += n;
   }
   return JinjaText(std::move(result), text.has_content());
+}
+
+JinjaText escape(Run& run, const JinjaText& text) {
+  const std::string& s = text.str();
+  run.read(s.size());
+  JinjaText result;
+  size_t at = 0;
+  while (at < s.size()) {
+    const size_t end = std::min(s.find_first_of("&<>'\"", at), s.size());
+    result.append(text, at, end);
+    if (end == s.size()) break;
+    const std::string_view entity = s[end] == '&'    ? "&amp;"
+                                    : s[end] == '<'  ? "&lt;"
+                                    : s[end] == '>'  ? "&gt;"
+                                    : s[end] == '\'' ? "&#39;"
+                                                     : "&#34;";
+    run.allocate(end - at + entity.size() + sizeof(ByteRange));
+    result.append(entity, text.slice(end, end + 1).has_content());
+    at = end + 1;
+  }
+  return result;
 }
 
 }  // namespace tidal::jinja

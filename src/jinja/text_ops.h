@@ -24,6 +24,9 @@ JinjaText replace(Run& run, const JinjaText& text, const JinjaText& from, const 
                   int64_t limit);
 JinjaText join(Run& run, const std::vector<JinjaText>& parts, const JinjaText& separator);
 
+// As Python's markupsafe does for HTML.
+JinjaText escape(Run& run, const JinjaText& text);
+
 enum class Case { kUpper, kLower, kTitle, kCapitalize };
 // kTitle: every run of letters, like str.title. An error for the few characters whose other case is
 // several characters.

@@ -96,6 +96,7 @@ class Value {
   bool is_undefined() const { return is<Undefined>(); }
   bool is_none() const { return is<None>(); }
   bool is_text() const { return is<std::shared_ptr<const JinjaText>>(); }
+  bool is_safe_text() const { return is_text() && as_text().is_safe(); }
   bool is_list() const { return is<std::shared_ptr<const List>>(); }
   bool is_dict() const { return is<std::shared_ptr<const Dict>>(); }
   bool is_integer() const { return is<bool>() || is<int64_t>(); }
