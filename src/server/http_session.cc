@@ -6,6 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -190,6 +191,7 @@ void Session::read_header() {
 void Session::on_header(const error_code& error) {
   if (error) return refuse(error);
   take_head();
+  if (!ends_clearly()) return refuse(error_reply(400, "the only Transfer-Encoding is chunked"));
   std::optional<HttpReply> refusal = shared_.admit(request_, &answer_headers_);
   if (refusal.has_value()) return refuse(*refusal);
   if (request_.header("expect") == "100-continue") {
@@ -218,6 +220,16 @@ void Session::take_head() {
   chunked_ = message.version() >= 11;
   keep_alive_ = message.keep_alive() && !shared_.stopping;
   head_only_ = message.method() == http::verb::head;
+}
+
+// Where the body ends must not be a matter of opinion between this server and a proxy before it.
+bool Session::ends_clearly() const {
+  size_t n = 0;
+  for (const auto& [name, value] : request_.headers) {
+    if (name != "transfer-encoding") continue;
+    if (!boost::beast::iequals(value, "chunked") || !chunked_ || ++n > 1) return false;
+  }
+  return true;
 }
 
 void Session::on_body(const error_code& error) {

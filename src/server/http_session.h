@@ -90,6 +90,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void read_header();
   void on_header(const error_code& error);
   void take_head();
+  bool ends_clearly() const;
   void on_body(const error_code& error);
   void open_exchange();
   void refuse(const error_code& error);
@@ -108,7 +109,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool local_;
   asio::steady_timer deadline_;
   asio::steady_timer silence_;
-  boost::beast::flat_buffer buffer_;
+  // The parser empties it as it goes: what does not fit is no header or line of a chunk.
+  boost::beast::flat_buffer buffer_{128 << 10};
   std::unique_ptr<Parser> parser_;
   std::array<char, 4096> discarded_;
   HttpRequest request_;

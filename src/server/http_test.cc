@@ -257,6 +257,14 @@ TEST_F(HttpTest, RefusesWhatBreaksHttp) {
       {head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
       {head + "Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n", "HTTP/1.1 400"},
       {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nab\r\n", "HTTP/1.1 400"},
+      {head + "Transfer-Encoding: xchunked\r\n\r\n", "HTTP/1.1 400"},
+      {head + "Transfer-Encoding: chunked, gzip\r\n\r\n", "HTTP/1.1 400"},
+      {head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       "HTTP/1.1 400"},
+      {"POST /now HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {head + "Content-Length : 2\r\n\r\nhi", "HTTP/1.1 400"},
+      {head + "X: a\nY: b\n\n", "HTTP/1.1 400"},
       {head + "X: " + std::string(20'000, 'x') + "\r\n\r\n", "HTTP/1.1 431"},
       {"GET /now HTTP/9.9\r\n\r\n", "HTTP/1.1 400"},
       {"GET\r\n\r\n", "HTTP/1.1 400"},
@@ -282,6 +290,32 @@ TEST_F(HttpTest, BoundsTheBody) {
   client.put("POST /now HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
   for (int i = 0; i < 20; ++i) client.put("64\r\n" + std::string(100, 'x') + "\r\n");
   EXPECT_THAT(client.read_all(), StartsWith("HTTP/1.1 413"));
+}
+
+// Extensions of chunks mean nothing here, and take no memory.
+TEST_F(HttpTest, BoundsTheLinesBetweenChunks) {
+  listen();
+  const std::string head = "POST /now HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  Client plain(port_);
+  plain.put(head + "2;a=b;c=\"d\"\r\nhi\r\n0;e\r\nTrailer: x\r\n\r\n");
+  EXPECT_THAT(plain.read_until("POST hi"), HasSubstr("200 OK"));
+  for (const char* line : {"2;x=", "0\r\nTrailer: "}) {
+    Client client(port_);
+    client.put(head + line);
+    const std::string more(1 << 16, 'x');
+    for (int i = 0; i < 16; ++i) client.put(more);
+    EXPECT_THAT(client.read_until("<end>"), StartsWith("HTTP/1.1 4")) << line;
+  }
+  expect_alive();
+}
+
+TEST_F(HttpTest, AnswersHaveTheHeadersTheyAreMeantToHave) {
+  listen();
+  Client client(port_);
+  client.get("/later");
+  kept().send({200, {{"x-echo", "a\r\nset-cookie: b"}}, "text"});
+  const std::string answer = client.read_until("text");
+  EXPECT_THAT(answer, HasSubstr("x-echo: a  set-cookie: b\r\n"));
 }
 
 TEST_F(HttpTest, AsksForTheBodyWhenItIsExpectedTo) {
