@@ -63,6 +63,25 @@ TEST(Access, OnlyPagesOfThisMachineGetTheirOrigin) {
   }
 }
 
+// A form or a fetch of plain text is sent without a preflight.
+TEST(Access, OtherPagesHaveNothingDone) {
+  const HttpRequest post =
+      request({{"host", "localhost"}, {"origin", "http://evil.com"}}, "/v1/completions", "POST");
+  EXPECT_EQ(status({}, post), 403);
+  AccessOptions options;
+  options.api_keys = {"k"};  // which no page knows
+  EXPECT_EQ(status(options, post), 401);
+  options = {};
+  options.cors_origins = {"*"};
+  EXPECT_EQ(status(options, post), 0);
+  options = {};
+  options.host_names = {"evil.com"};
+  EXPECT_EQ(status(options, post), 0);
+  HttpRequest remote = post;
+  remote.local = false;
+  EXPECT_EQ(status({}, remote), 0);
+}
+
 TEST(Access, OriginsCanBeNamed) {
   AccessOptions options;
   options.cors_origins = {"https://a.example"};
