@@ -76,4 +76,10 @@ Json error_json(const ApiError& error) {
   return {{"error", std::move(object)}};
 }
 
+Json messages_error_json(const ApiError& error) {
+  Json json = {{"type", "error"}};
+  json.update(error_json(error));
+  return json;
+}
+
 }  // namespace tidal::server

@@ -37,5 +37,7 @@ ApiError api_error(const std::exception& error);
 
 // {"error": {"code", "message", "type", "param"}}
 Json error_json(const ApiError& error);
+// The same as Anthropic's clients want it.
+Json messages_error_json(const ApiError& error);
 
 }  // namespace tidal::server

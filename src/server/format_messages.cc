@@ -74,11 +74,7 @@ class MessagesFormat : public Format {
 
   std::string end(std::span<const Answer>) override { return {}; }
 
-  Json error(const ApiError& failure) override {
-    Json json = {{"type", "error"}};
-    json.update(error_json(failure));
-    return json;
-  }
+  Json error(const ApiError& failure) override { return messages_error_json(failure); }
 
  protected:
   std::string_view error_name() const override { return "error"; }

@@ -187,7 +187,8 @@ class ResponsesFormat : public Format {
     reply["output"] = output_;
     const Progress& progress = answer.progress;
     reply["usage"] = {{"input_tokens", progress.prompt_tokens},
-                      {"input_tokens_details", {{"cached_tokens", progress.cached_tokens}}},
+                      {"input_tokens_details",
+                       {{"cached_tokens", progress.cached_tokens}, {"cache_write_tokens", 0}}},
                       {"output_tokens", progress.generated},
                       {"output_tokens_details", {{"reasoning_tokens", 0}}},
                       {"total_tokens", progress.prompt_tokens + progress.generated}};

@@ -33,6 +33,16 @@ ApiError too_long(int64_t n_prompt, int64_t context) {
   return error;
 }
 
+// What went wrong while a request ran is its own fault where an option of requests is named.
+ApiError failed(const std::string& message) {
+  std::string field;
+  const std::string spelled = respell(message, [&](const Option& option) {
+    if (option.group == OptionGroup::kGeneration) field = option.name;
+    return "'" + option.name + "'";
+  });
+  return {field.empty() ? 500 : 400, spelled, field};
+}
+
 }  // namespace
 
 Generation::Generation(Service& service, GenerateCall call, const Responder& responder)
@@ -237,7 +247,7 @@ void Generation::flush(size_t index) {
 
 void Generation::on_finish(size_t index, const Completion& completion, Clock::time_point now) {
   if (completion.finish_reason == FinishReason::kError) {
-    return fail({500, completion.error});
+    return fail(failed(completion.error));
   }
   if (completion.finish_reason == FinishReason::kCancelled && !ended_early_[index].has_value()) {
     return fail({503, "the request was cancelled"});

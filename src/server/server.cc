@@ -26,7 +26,9 @@ void answer(Service& service, const Endpoint& endpoint, HttpCall& call) {
   } catch (const std::exception& error) {
     const ApiError failure = api_error(error);
     if (failure.status >= 500) spdlog::warn("{}: {}", endpoint.path, printable(failure.what()));
-    HttpReply reply = json_reply(failure.status, dump(error_json(failure)));
+    const bool of_messages = endpoint.path.starts_with("/v1/messages");
+    HttpReply reply = json_reply(
+        failure.status, dump(of_messages ? messages_error_json(failure) : error_json(failure)));
     if (failure.status == 429) reply.headers.emplace_back("Retry-After", "1");
     call.responder.send(std::move(reply));
   }
