@@ -195,6 +195,12 @@ void read_suffix(GenerateCall&, const Json& value) {
   refuse("suffix", "'suffix' is not supported: the model completes a text from its beginning");
 }
 
+constexpr const char* kResponseFormat = R"({"type":"object","required":["type"],"properties":{
+    "type":{"enum":["text","json_object","json_schema"]},"json_schema":{"type":"object",
+      "required":["schema"],"properties":{"schema":{"type":"object"}}}}})";
+constexpr const char* kLogitBias = R"({"anyOf":[
+    {"type":"object","additionalProperties":{"type":["number","boolean"]}},
+    {"type":"array","items":{"type":"array","minItems":2,"maxItems":2}}]})";
 constexpr const char* kAnswers = R"({"type":"integer","minimum":1,"maximum":16})";
 
 const auto& rows() {
@@ -207,13 +213,13 @@ const auto& rows() {
       CallField{"top_logprobs", R"({"type":"integer","minimum":0,"maximum":20})",
                 read_top_logprobs},
       CallField{"n_probs", R"({"type":"integer","minimum":0,"maximum":100})", read_n_probs},
-      CallField{"logit_bias", R"({"type":["object","array"]})", read_logit_bias},
+      CallField{"logit_bias", kLogitBias, read_logit_bias},
       CallField{"stream_options", R"({"type":"object"})", read_stream_options},
       CallField{"stop_token_ids", R"({"type":"array","items":{"type":"integer","minimum":0}})",
                 read_stop_tokens},
       CallField{"response_fields", R"({"type":"array","items":{"type":"string"}})",
                 read_response_fields},
-      CallField{"response_format", R"({"type":"object"})", read_response_format},
+      CallField{"response_format", kResponseFormat, read_response_format},
       CallField{"text", R"({"type":"object"})", read_text_format},
       CallField{"output_config", R"({"type":"object"})", read_text_format},
       CallField{"json_schema", R"({"type":["object","boolean"]})", read_json_schema},

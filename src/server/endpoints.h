@@ -15,6 +15,7 @@ struct Endpoint {
   bool generates;            // refused while the server is shutting down
   // Answers through the call's responder, now or later; throws what is then sent as an error.
   void (*handle)(Service& service, HttpCall& call);
+  std::string_view request = {};  // the schema of its body
 };
 
 std::span<const Endpoint> endpoints();
@@ -38,6 +39,7 @@ void post_apply_template(Service& service, HttpCall& call);
 void get_tokenizer_info(Service& service, HttpCall& call);
 
 void get_models(Service& service, HttpCall& call);
+void get_model(Service& service, HttpCall& call);
 void get_slots(Service& service, HttpCall& call);
 void post_slot(Service& service, HttpCall& call);
 void get_openapi(Service& service, HttpCall& call);

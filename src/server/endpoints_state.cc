@@ -1,8 +1,12 @@
 // What the server says about itself.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <charconv>
 #include <string_view>
 
 #include "base/json.h"
+#include "base/quote.h"
 #include "server/call_fields.h"
 #include "server/endpoints.h"
 #include "server/format.h"
@@ -11,25 +15,51 @@
 #include "tidal/version.h"
 
 namespace tidal::server {
+namespace {
+
+// In the fields of OpenAI, llama.cpp and vLLM, and those that Anthropic's clients need.
+Json model_json(Service& service) {
+  const ModelInfo info = service.engine().info();
+  return {{"id", service.model_name()},
+          {"object", "model"},
+          {"created", service.started()},
+          {"owned_by", "tidal"},
+          {"aliases", service.options().aliases},
+          {"tags", service.options().tags},
+          {"max_model_len", service.request_context()},
+          {"type", "model"},
+          {"display_name", service.model_name()},
+          {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(service.started()))},
+          {"lifecycle", "active"},
+          {"max_input_tokens", service.request_context()},
+          {"meta",
+           {{"n_ctx", service.request_context()},
+            {"n_ctx_train", info.trained_context},
+            {"n_vocab", info.vocab_size},
+            {"n_embd", info.d_model},
+            {"n_params", info.n_parameters},
+            {"size", info.n_bytes}}}};
+}
+
+}  // namespace
 
 void get_models(Service& service, HttpCall& call) {
-  const ModelInfo info = service.engine().info();
-  Json model = {{"id", service.model_name()},
-                {"object", "model"},
-                {"created", service.started()},
-                {"owned_by", "tidal"},
-                {"aliases", service.options().aliases},
-                {"tags", service.options().tags},
-                {"max_model_len", service.request_context()},
-                {"meta",
-                 {{"n_ctx", service.request_context()},
-                  {"n_ctx_train", info.trained_context},
-                  {"n_vocab", info.vocab_size},
-                  {"n_embd", info.d_model},
-                  {"n_params", info.n_parameters},
-                  {"size", info.n_bytes}}}};
-  call.responder.send(
-      json_reply(200, dump({{"object", "list"}, {"data", Json::array({std::move(model)})}})));
+  call.responder.send(json_reply(200, dump({{"object", "list"},
+                                            {"data", Json::array({model_json(service)})},
+                                            {"has_more", false},
+                                            {"first_id", service.model_name()},
+                                            {"last_id", service.model_name()}})));
+}
+
+void get_model(Service& service, HttpCall& call) {
+  constexpr std::string_view kPrefix = "/v1/models/";
+  const std::string_view name = std::string_view(call.request.path).substr(kPrefix.size());
+  const std::string own = service.model_name();
+  if (name != own && !service.options().aliases.contains(std::string(name))) {
+    throw ApiError(
+        404, fmt::format("there is no model {}, this server has {}", quote(name, 200), quote(own)));
+  }
+  call.responder.send(json_reply(200, dump(model_json(service))));
 }
 
 void get_props(Service& service, HttpCall& call) {

@@ -1,54 +1,16 @@
 #include "server/openapi.h"
 
 #include <string>
+#include <utility>
 
-#include "server/call_fields.h"
 #include "server/endpoints.h"
 #include "tidal/version.h"
 
 namespace tidal::server {
 namespace {
 
-Json schema_of(const Option& option) {
-  Json schema = {{"description", option.help + ": " + option.range}};
-  switch (option.type) {
-    case OptionType::kInteger:
-      schema["type"] = "integer";
-      break;
-    case OptionType::kNumber:
-      schema["type"] = "number";
-      break;
-    case OptionType::kSwitch:
-      schema["type"] = "boolean";
-      break;
-    case OptionType::kTexts:
-      schema["type"] = "array";
-      schema["items"] = {{"type", "string"}};
-      break;
-    default:
-      schema["type"] = "string";
-  }
-  return schema;
-}
-
-Json options_of(OptionGroup group) {
-  Json properties = Json::object();
-  for (const Option& option : option_table()) {
-    if (option.group == group) properties[option.name] = schema_of(option);
-  }
-  return properties;
-}
-
-// What all endpoints that generate take.
-Json generate_schema() {
-  Json properties = options_of(OptionGroup::kGeneration);
-  for (const CallField& field : call_fields()) {
-    properties[std::string(field.name)] = Json::parse(field.schema);
-  }
-  properties["tidal"] = {{"type", "object"},
-                         {"additionalProperties", false},
-                         {"properties", options_of(OptionGroup::kAttention)}};
-  return {{"type", "object"}, {"properties", std::move(properties)}};
+Json reference(std::string_view schema) {
+  return {{"$ref", "#/components/schemas/" + std::string(schema)}};
 }
 
 Json responses() {
@@ -56,14 +18,14 @@ Json responses() {
   const auto add = [&](const char* status, const char* description, const char* schema) {
     all[status] = {{"description", description}};
     if (*schema != '\0') {
-      all[status]["content"]["application/json"]["schema"]["$ref"] =
-          std::string("#/components/schemas/") + schema;
+      all[status]["content"]["application/json"]["schema"] = reference(schema);
     }
   };
   add("200", "The answer", "");
   add("400", "The request is at fault", "Error");
   add("401", "An API key is needed", "Error");
   add("403", "The Host header names another machine", "Error");
+  add("404", "There is no such path or model", "Error");
   add("413", "The body is too large", "Error");
   add("429", "Too many requests wait", "Error");
   add("501", "This server does not have it", "Error");
@@ -71,22 +33,23 @@ Json responses() {
   return all;
 }
 
+Json parameter(const char* name, const char* in, Json schema) {
+  return {{"name", name}, {"in", in}, {"required", true}, {"schema", std::move(schema)}};
+}
+
 Json operation(const Endpoint& endpoint) {
   Json result = {{"summary", endpoint.summary}, {"responses", responses()}};
   if (endpoint.method == "POST") {
     Json schema = {{"type", "object"}};
-    if (endpoint.generates) schema = {{"$ref", "#/components/schemas/Generate"}};
+    if (!endpoint.request.empty()) schema = reference(endpoint.request);
     result["requestBody"] = {{"content", {{"application/json", {{"schema", schema}}}}}};
   }
-  if (endpoint.path.ends_with("/{id}")) {
-    result["parameters"] = Json::array({{{"name", "id"},
-                                         {"in", "path"},
-                                         {"required", true},
-                                         {"schema", {{"type", "integer"}, {"minimum", 0}}}},
-                                        {{"name", "action"},
-                                         {"in", "query"},
-                                         {"required", true},
-                                         {"schema", {{"enum", {"erase", "save", "restore"}}}}}});
+  if (endpoint.path.ends_with("/{model}")) {
+    result["parameters"] = Json::array({parameter("model", "path", {{"type", "string"}})});
+  } else if (endpoint.path.ends_with("/{id}")) {
+    result["parameters"] =
+        Json::array({parameter("id", "path", {{"type", "integer"}, {"minimum", 0}}),
+                     parameter("action", "query", {{"enum", {"erase", "save", "restore"}}})});
   }
   return result;
 }
@@ -107,14 +70,14 @@ Json openapi_document() {
                         {"type", text},
                         {"param", {{"type", {"string", "null"}}}}}},
                       {"required", {"code", "message", "type"}}};
+  Json schemas = request_schemas();
+  schemas["Error"] = {
+      {"type", "object"}, {"properties", {{"error", error}}}, {"required", {"error"}}};
   return {{"openapi", "3.1.0"},
           {"info", {{"title", "tidal"}, {"version", TIDAL_VERSION}}},
           {"paths", std::move(paths)},
           {"components",
-           {{"schemas",
-             {{"Generate", generate_schema()},
-              {"Error",
-               {{"type", "object"}, {"properties", {{"error", error}}}, {"required", {"error"}}}}}},
+           {{"schemas", std::move(schemas)},
             {"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}}}}};
 }
 

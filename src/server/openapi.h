@@ -6,5 +6,6 @@
 namespace tidal::server {
 
 Json openapi_document();
+Json request_schemas();  // of the bodies, by the names that Endpoint has
 
 }  // namespace tidal::server
