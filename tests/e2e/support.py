@@ -3,6 +3,7 @@
 TIDAL names the program; without it, `tidal` from PATH is tested.
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -127,3 +129,67 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+class Server:
+    """A server on a free port; ends with the `with` block."""
+
+    def __init__(self, *flags, model=MODEL, env=None):
+        self.process = subprocess.Popen(
+            [TIDAL, "serve", "-m", str(model), "--port", "0", "--temp", "0", "-t", "1",
+             *map(str, flags)],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})})
+        self.log = []
+        self.urls = []
+        self.up = threading.Event()
+        threading.Thread(target=self.read, daemon=True).start()
+        assert self.up.wait(TIMEOUT), self.log
+        self.port = int(self.urls[0].rsplit(":", 1)[1]) if self.urls[0].startswith("http") else 0
+
+    def read(self):
+        for line in self.process.stderr:
+            self.log.append(line.decode())
+            if self.log[-1].startswith("listening on "):
+                self.urls.append(self.log[-1].split()[2])
+            if self.log[-1].startswith("try: "):
+                self.up.set()
+
+    def send(self, method, path, body=None, headers=None, raw=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        data = raw if raw is not None else None if body is None else json.dumps(body)
+        connection.request(method, path, data, headers or {})
+        try:
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text), response
+        except ValueError:
+            return response.status, text, response
+
+    def post(self, path, **body):
+        status, reply, _ = self.send("POST", path, body)
+        assert status == 200, reply
+        return reply
+
+    def events(self, path, **body):
+        """The data of a stream's events, as JSON; [DONE] is left out."""
+        status, text, response = self.send("POST", path, {**body, "stream": True})
+        assert status == 200, text
+        assert response.getheader("content-type").startswith("text/event-stream")
+        lines = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
+        return [json.loads(line) for line in lines if line != "[DONE]"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(TIMEOUT)
+        finally:
+            self.process.kill()
+            self.process.stderr.close()
