@@ -339,6 +339,7 @@ TEST(ChatReader, GrammarOfRequiredCalls) {
            f["begin"].get<std::string>() + "{\"a\":1}" + f["end"].get<std::string>(), 7);
   EXPECT_THAT(calls_of(reply), ElementsAre("f{\"a\":1}"));
   EXPECT_EQ(f["content"]["json_schema"], kTools[0]["function"]["parameters"]);
+  EXPECT_EQ(f["content"]["strict"], false);
 }
 
 TEST(ChatReader, EveryGrammarIsReadAsACall) {

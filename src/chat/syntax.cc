@@ -40,9 +40,13 @@ std::string required_calls(const SyntaxData& syntax, std::string_view tool_name)
     const Json& function = tool["function"];
     const std::string name = function["name"].get<std::string>();
     if (!tool_name.empty() && name != tool_name) continue;
+    // As far as a grammar can hold arguments to it, unless the tool asks for all of it.
+    const Json content = {{"type", "json_schema"},
+                          {"json_schema", schema_of(function)},
+                          {"strict", function.contains("strict") && function["strict"] == true}};
     tags.push_back({{"type", "tag"},
                     {"begin", with_name(syntax.format->call_begin, name)},
-                    {"content", {{"type", "json_schema"}, {"json_schema", schema_of(function)}}},
+                    {"content", content},
                     {"end", syntax.format->call_end}});
   }
   Json format = {{"type", "tags_with_separator"},

@@ -82,11 +82,14 @@ void check_brackets(const GrammarOptions& grammar) {
 // So that a model cannot go on with spaces for ever.
 constexpr int kMostSpaces = 20;
 
-// Checks the schemas in a structural tag, and bounds their spaces.
+// Checks the schemas in a structural tag, but for those with "strict": false, and bounds their
+// spaces.
 void prepare_schemas(nlohmann::ordered_json& tag) {
   const auto schema = tag.is_object() ? tag.find("json_schema") : tag.end();
   if (schema != tag.end()) {
-    check_json_schema(*schema);
+    const auto strict = tag.find("strict");
+    if (strict == tag.end() || *strict != false) check_json_schema(*schema);
+    tag.erase("strict");
     tag["max_whitespace_cnt"] = kMostSpaces;
     return;
   }

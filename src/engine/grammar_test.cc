@@ -91,6 +91,21 @@ TEST_F(GrammarTest, WhiteSpaceInJsonEnds) {
   }
 }
 
+TEST_F(GrammarTest, TagsMayHoldToWhatIsPossible) {
+  const auto compile = [&](const std::string& more) {
+    return compiler_.compile(
+        {GrammarKind::kStructuralTag,
+         R"({"type": "structural_tag", "format": {"type": "json_schema", "json_schema": )"
+         R"({"type": "array", "items": {"type": "integer"}, "uniqueItems": true})" +
+             more + "}}"});
+  };
+  EXPECT_THROW(compile(""), Error);
+  EXPECT_THROW(compile(R"(, "strict": true)"), Error);
+  GrammarMatcher matcher(compile(R"(, "strict": false)"));
+  EXPECT_TRUE(matcher.accept(byte('[')));
+  EXPECT_FALSE(matcher.accept(byte('"')));
+}
+
 // As xgrammar alone does not: bounded ones would have them as they are.
 TEST_F(GrammarTest, ControlCharactersInJsonStringsAreEscaped) {
   GrammarMatcher matcher(compiler_.compile(

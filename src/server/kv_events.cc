@@ -95,8 +95,8 @@ KvEvents::~KvEvents() = default;
 std::string KvEvents::endpoint() const { return socket_->endpoint(); }
 
 void KvEvents::publish(const CacheEvent& event) {
-  const nlohmann::json batch = {
-      seconds_now(), nlohmann::json::array({event_json(event, first_block_)}), 0};
+  const nlohmann::json batch = {seconds_now(),
+                                nlohmann::json::array({event_json(event, first_block_)}), 0};
   socket_->send(big_endian(number_++), nlohmann::json::to_msgpack(batch));
 }
 

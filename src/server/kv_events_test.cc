@@ -63,20 +63,21 @@ TEST(KvEvents, SaysWhatVllmDoes) {
   std::iota(tokens.begin(), tokens.end(), 100);
   const std::vector<uint64_t> blocks = {7, 9};
   events.publish({.kept = true, .blocks = blocks, .parent = 0, .tokens = tokens});
-  events.publish({.kept = true, .blocks = {blocks.data(), 1}, .parent = 9,
+  events.publish({.kept = true,
+                  .blocks = {blocks.data(), 1},
+                  .parent = 9,
                   .tokens = std::span(tokens).first(16)});
   while (subscriber.receive() && subscriber.event["type"] == "BlockRemoved") {
   }
   EXPECT_GT(subscriber.number, before);
-  EXPECT_EQ(subscriber.event,
-            (nlohmann::json{{"type", "BlockStored"},
-                            {"block_hashes", {first_block + 7, first_block + 9}},
-                            {"parent_block_hash", nullptr},
-                            {"token_ids", tokens},
-                            {"block_size", 16},
-                            {"lora_id", nullptr},
-                            {"medium", nullptr},
-                            {"lora_name", nullptr}}));
+  EXPECT_EQ(subscriber.event, (nlohmann::json{{"type", "BlockStored"},
+                                              {"block_hashes", {first_block + 7, first_block + 9}},
+                                              {"parent_block_hash", nullptr},
+                                              {"token_ids", tokens},
+                                              {"block_size", 16},
+                                              {"lora_id", nullptr},
+                                              {"medium", nullptr},
+                                              {"lora_name", nullptr}}));
   const int number = subscriber.number;
   ASSERT_TRUE(subscriber.receive());
   EXPECT_EQ(subscriber.number, number + 1);
@@ -107,9 +108,7 @@ TEST(KvEvents, NamesTheFlagWhereItCannotPublish) {
 
 #else
 
-TEST(KvEvents, AreRefusedWithoutZeroMq) {
-  EXPECT_THROW(KvEvents("tcp://127.0.0.1:*"), Error);
-}
+TEST(KvEvents, AreRefusedWithoutZeroMq) { EXPECT_THROW(KvEvents("tcp://127.0.0.1:*"), Error); }
 
 #endif
 
