@@ -341,7 +341,7 @@ std::span<const uint32_t> GrammarMatcher::mask() {
   fill_mask(impl_->matcher, impl_->bits);
   if (Clock::now() - start + impl_->accepting > kStepTime) {
     fail(ErrorCode::kExhausted,
-         "the grammar is too ambiguous: a token took more than {} ms to match, simplify it",
+         "`grammar` is too ambiguous: a token took more than {} ms to match, simplify it",
          kStepTime.count());
   }
   return impl_->bits;
