@@ -96,7 +96,7 @@ TEST(KvEvents, BlocksOfAnotherRunAreOthers) {
 
 TEST(KvEvents, NamesTheFlagWhereItCannotPublish) {
   const KvEvents taken("tcp://127.0.0.1:*");
-  for (const std::string endpoint : {taken.endpoint(), std::string("nonsense"), std::string()}) {
+  for (const std::string& endpoint : {taken.endpoint(), std::string("nonsense"), std::string()}) {
     try {
       const KvEvents refused(endpoint);
       ADD_FAILURE() << endpoint;
