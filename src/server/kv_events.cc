@@ -59,7 +59,7 @@ struct KvEvents::Socket {
     try {
       publisher.bind(endpoint);
     } catch (const zmq::error_t& error) {
-      fail_option("kv_events", ErrorCode::kInvalidArgument, "cannot publish at {}: {}",
+      fail_option("kv_events", ErrorCode::kInvalidArgument, "--kv-events: cannot publish at {}: {}",
                   quote(endpoint, 200), error.what());
     }
   }
@@ -80,7 +80,8 @@ struct KvEvents::Socket {
 struct KvEvents::Socket {
   explicit Socket(const std::string&) {
     fail_option("kv_events", ErrorCode::kUnsupported,
-                "this build has no ZeroMQ: install libzmq3-dev and cppzmq-dev and build again");
+                "--kv-events: this build has no ZeroMQ, install libzmq3-dev and cppzmq-dev and "
+                "build again");
   }
   std::string endpoint() const { return {}; }
   void send(std::span<const uint8_t>, std::span<const uint8_t>) {}

@@ -1,5 +1,6 @@
 """tidal serve as its clients see it: Python's standard library alone."""
 
+import http.client
 import json
 import signal
 import socket
