@@ -12,105 +12,15 @@
 
 #include "base/fail.h"
 #include "base/quote.h"
+#include "engine/json_keywords.h"
 #include "engine/json_pattern.h"
 
 namespace tidal {
 namespace {
 
+using namespace json_keywords;
 using Json = nlohmann::json;
 using std::string_view;
-
-// Sets of types, one bit each. A number is an integer or has a fraction.
-enum Types : unsigned {
-  kNull = 1,
-  kBoolean = 2,
-  kInteger = 4,
-  kNumber = 4 | 8,
-  kString = 16,
-  kArray = 32,
-  kObject = 64,
-  kAny = 127,
-};
-
-struct Named {
-  string_view name;
-  unsigned types;  // of the values that it says something about
-};
-
-constexpr std::array kTypes{Named{"null", kNull},       Named{"boolean", kBoolean},
-                            Named{"integer", kInteger}, Named{"number", kNumber},
-                            Named{"string", kString},   Named{"array", kArray},
-                            Named{"object", kObject}};
-
-constexpr std::array kNeverRead{
-    Named{"not", kAny},
-    Named{"if", kAny},
-    Named{"$dynamicRef", kAny},
-    Named{"$recursiveRef", kAny},
-    Named{"contains", kArray},
-    Named{"uniqueItems", kArray},
-    Named{"dependentRequired", kObject},
-    Named{"dependentSchemas", kObject},
-    Named{"dependencies", kObject},
-};
-
-// Of these the first one decides alone.
-constexpr std::array<string_view, 6> kDeciding{"$ref", "const", "enum", "anyOf", "oneOf", "allOf"};
-
-// Read where the type is known, and where nothing decides alone.
-constexpr std::array kReadByType{
-    Named{"minimum", kNumber},
-    Named{"maximum", kNumber},
-    Named{"exclusiveMinimum", kNumber},
-    Named{"exclusiveMaximum", kNumber},
-    Named{"multipleOf", kNumber},
-    Named{"pattern", kString},
-    Named{"minLength", kString},
-    Named{"maxLength", kString},
-    Named{"items", kArray},
-    Named{"prefixItems", kArray},
-    Named{"unevaluatedItems", kArray},
-    Named{"minItems", kArray},
-    Named{"maxItems", kArray},
-    Named{"properties", kObject},
-    Named{"required", kObject},
-    Named{"patternProperties", kObject},
-    Named{"propertyNames", kObject},
-    Named{"additionalProperties", kObject},
-    Named{"unevaluatedProperties", kObject},
-    Named{"minProperties", kObject},
-    Named{"maxProperties", kObject},
-};
-// These tell the type where "type" does not.
-constexpr std::array kTellObject{"properties", "additionalProperties", "unevaluatedProperties"};
-constexpr std::array kTellArray{"items", "prefixItems", "unevaluatedItems"};
-
-struct Pair {
-  string_view keyword;
-  string_view beside;  // which is read instead
-};
-constexpr std::array kPairs{
-    Pair{"minLength", "pattern"},        Pair{"maxLength", "pattern"},
-    Pair{"pattern", "format"},           Pair{"minLength", "format"},
-    Pair{"maxLength", "format"},         Pair{"patternProperties", "properties"},
-    Pair{"propertyNames", "properties"}, Pair{"propertyNames", "patternProperties"},
-};
-// Others say nothing about what a string may be.
-constexpr std::array<string_view, 14> kFormats{"email",         "date",
-                                               "time",          "date-time",
-                                               "duration",      "ipv4",
-                                               "ipv6",          "uuid",
-                                               "uri",           "hostname",
-                                               "uri-reference", "uri-template",
-                                               "json-pointer",  "relative-json-pointer"};
-
-// Which let quotation marks through that JSON escapes.
-constexpr std::array<string_view, 2> kLooseFormats{"json-pointer", "relative-json-pointer"};
-
-constexpr std::array kOneSchema{"items", "additionalProperties", "unevaluatedProperties",
-                                "unevaluatedItems", "propertyNames"};
-constexpr std::array kNamedSchemas{"properties", "patternProperties"};
-constexpr std::array kListedSchemas{"prefixItems", "anyOf", "oneOf", "allOf"};
 
 const Json* find(const Json& object, string_view name) {
   const auto found = object.find(name);
@@ -141,6 +51,16 @@ bool has(const Json& schema, string_view name) {
 template <typename Names>
 bool has_any(const Json& schema, const Names& names) {
   return std::ranges::any_of(names, [&](string_view name) { return schema.contains(name); });
+}
+
+// Whether an object has no other names than its "properties", which come once each.
+bool is_closed(const Json& schema) {
+  for (const char* more : {"additionalProperties", "unevaluatedProperties"}) {
+    if (const Json* value = find(schema, more); value != nullptr && *value != false) return false;
+  }
+  if (has(schema, "patternProperties") || has(schema, "propertyNames")) return false;
+  return has(schema, "properties") || schema.contains("additionalProperties") ||
+         schema.contains("unevaluatedProperties");
 }
 
 string_view deciding(const Json& schema) {
@@ -306,7 +226,12 @@ class Checker {
       }
     }
     if ((types & kObject) == 0) return;
+    check_objects(schema);
+  }
+
+  void check_objects(const Json& schema) const {
     if (has(schema, "patternProperties")) check_patterns(schema["patternProperties"]);
+    if (const Json* least = find(schema, "minProperties")) check_least(schema, *least);
     const Json* required = find(schema, "required");
     if (required == nullptr || !required->is_array()) return;
     const Json* properties = find(schema, "properties");
@@ -316,6 +241,17 @@ class Checker {
       if (properties != nullptr && properties->contains(text)) continue;
       refuse("required", "names {}, which is not among the 'properties'", quote(text, 40));
     }
+  }
+
+  // xgrammar counts a name that comes twice as two.
+  void check_least(const Json& schema, const Json& least) const {
+    const Json* required = find(schema, "required");
+    const size_t n_required = required != nullptr && required->is_array() ? required->size() : 0;
+    if (!least.is_number() || least <= std::max<size_t>(1, n_required) || is_closed(schema)) return;
+    refuse("minProperties",
+           "is read for at most {} where names may come twice: end the object with "
+           "'additionalProperties': false, or leave it out",
+           std::max<size_t>(1, n_required));
   }
 
   // In bounds the multiples are listed.

@@ -71,6 +71,12 @@ constexpr Case kRefused[] = {
     {R"({"properties": {"a": {}}, "patternProperties": {"^b": {}}})", "'patternProperties'"},
     {R"({"type": "object", "patternProperties": {"^a": {}, "b$": {}}})", "several patterns"},
     {R"({"properties": {"a": {}}, "propertyNames": {"pattern": "^b"}})", "'propertyNames'"},
+    {R"({"type": "object", "minProperties": 2})", "'minProperties' at \"#\" is read for at most 1"},
+    {R"({"properties": {"a": {}}, "additionalProperties": {}, "minProperties": 2})", "'minProp"},
+    {R"({"type": "object", "patternProperties": {"^a": {}}, "minProperties": 2})", "'minProp"},
+    {R"({"properties": {"a": {}, "b": {}}, "required": ["a", "b"], "additionalProperties": true,
+         "minProperties": 3})",
+     "at most 2"},
     // Where.
     {R"({"properties": {"a": {"items": {"not": {}}}}})", "'not' at \"#/properties/a/items\""},
     {R"({"anyOf": [{}, {"prefixItems": [{"not": {}}]}]})", "\"#/anyOf/prefixItems\""},
@@ -104,6 +110,10 @@ constexpr const char* kTaken[] = {
     R"({"type": "object", "patternProperties": {"^a": {"type": "null"}}})",
     R"({"type": "object", "propertyNames": {"maxLength": 3}, "properties": {}, "required": []})",
     R"({"type": "object", "additionalProperties": {"type": "null"}, "minProperties": 1})",
+    R"({"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "minProperties": 2})",
+    R"({"properties": {"a": {}, "b": {}}, "additionalProperties": false, "minProperties": 2})",
+    R"({"properties": {"a": {}, "b": {}}, "required": ["a", "b"], "additionalProperties": true,
+        "minProperties": 2})",
 };
 
 TEST(JsonSchema, WhatWouldNotHoldIsRefused) {
