@@ -218,7 +218,7 @@ Value filter_map(Run& run, const Value& value, const Arguments& args) {
   return run.list(std::move(items), ListKind::kGenerator);
 }
 
-Value pick(Run& run, const Value& value, const Arguments& args, bool by_attribute, bool wanted) {
+Value pick(Run& run, const Value& value, const Arguments& args, bool by_attribute, bool expected) {
   if (!truth(value)) return run.list({}, ListKind::kGenerator);
   if (by_attribute && args.positional.empty()) run.error("the name of an attribute is missing");
   const size_t at = by_attribute ? 1 : 0;
@@ -228,7 +228,7 @@ Value pick(Run& run, const Value& value, const Arguments& args, bool by_attribut
   for (const Value& item : iterate(run, value)) {
     const Value subject = by_attribute ? attribute_path(run, item, args.positional[0]) : item;
     const bool passes = test ? call_test(run, test->first, subject, test->second) : truth(subject);
-    if (passes == wanted) items.push_back(item);
+    if (passes == expected) items.push_back(item);
   }
   return run.list(std::move(items), ListKind::kGenerator);
 }

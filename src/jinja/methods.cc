@@ -234,10 +234,10 @@ Value call_dict_method(Run& run, const Dict& dict, const std::string& name, cons
 Value call_list_method(Run& run, const List& list, const std::string& name, const Arguments& args) {
   if (name == "copy") return run.list(list.items, list.kind);
   if (name != "count" && name != "index") run.unsupported("the method '{}' of a list", name);
-  const Value& wanted = *args.bind(run, name, {"value"}, 1)[0];
+  const Value& sought = *args.bind(run, name, {"value"}, 1)[0];
   int64_t count = 0;
   for (size_t i = 0; i < list.items.size(); ++i) {
-    if (!equal(run, list.items[i], wanted)) continue;
+    if (!equal(run, list.items[i], sought)) continue;
     if (name == "index") return Value(static_cast<int64_t>(i));
     ++count;
   }

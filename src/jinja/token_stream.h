@@ -45,8 +45,8 @@ class TokenStream {
     next();
   }
 
-  [[noreturn]] void unexpected(std::string_view wanted) const {
-    corrupt(fmt::format("expected {}, not {}", wanted, describe()));
+  [[noreturn]] void unexpected(std::string_view expected) const {
+    corrupt(fmt::format("expected {}, not {}", expected, describe()));
   }
   [[noreturn]] void corrupt(std::string_view message) const {
     fail_at(ErrorCode::kCorrupt, source_, line(), message);
