@@ -16,6 +16,7 @@ struct CacheEvent {
   std::span<const int32_t> tokens;   // [16 * blocks]; empty when they were given up
 };
 
+// Called by the thread that decodes. Must not throw, nor wait.
 using CacheListener = std::function<void(const CacheEvent&)>;
 
 }  // namespace tidal

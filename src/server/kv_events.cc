@@ -10,6 +10,8 @@
 #include "base/quote.h"
 
 #ifdef TIDAL_HAS_ZMQ
+#include <spdlog/spdlog.h>
+
 #include <zmq.hpp>
 #endif
 
@@ -64,11 +66,16 @@ struct KvEvents::Socket {
     }
   }
   std::string endpoint() const { return publisher.get(zmq::sockopt::last_endpoint); }
-  // Never waits: what a subscriber is too slow for is dropped, and the numbers show it.
-  void send(std::span<const uint8_t> number, std::span<const uint8_t> payload) {
-    publisher.send(zmq::str_buffer(""), zmq::send_flags::sndmore);
-    publisher.send(zmq::buffer(number.data(), number.size()), zmq::send_flags::sndmore);
-    publisher.send(zmq::buffer(payload.data(), payload.size()), zmq::send_flags::none);
+  // Never waits nor throws: what a subscriber is too slow for, or what cannot be sent, is dropped,
+  // and the numbers show it.
+  void send(std::span<const uint8_t> number, std::span<const uint8_t> payload) noexcept {
+    try {
+      publisher.send(zmq::str_buffer(""), zmq::send_flags::sndmore);
+      publisher.send(zmq::buffer(number.data(), number.size()), zmq::send_flags::sndmore);
+      publisher.send(zmq::buffer(payload.data(), payload.size()), zmq::send_flags::none);
+    } catch (const zmq::error_t& error) {
+      spdlog::warn("event of the cache not sent: {}", error.what());
+    }
   }
 
   zmq::context_t context{1};
