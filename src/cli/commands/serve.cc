@@ -246,9 +246,10 @@ void add_serving_flags(CLI::App& command, Flags& flags) {
       ->group(group)
       ->capture_default_str();
   command
-      .add_option("--kv-events", flags.kv_events,
-                  "Tell routers what is cached, at this ZeroMQ endpoint as vLLM does: "
-                  "tcp://127.0.0.1:5557 (default: nobody)")
+      .add_option(
+          "--kv-events", flags.kv_events,
+          "Tell routers what is cached, at this ZeroMQ endpoint as vLLM does: "
+          "tcp://127.0.0.1:5557, where whoever connects reads the prompts (default: nobody)")
       ->group(group);
   command.add_flag("--slots,!--no-slots", flags.slots, "GET /slots shows what runs (default)")
       ->group(group);
