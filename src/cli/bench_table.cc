@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "base/quote.h"
@@ -37,14 +38,21 @@ std::string times(double x) { return fmt::format("{:.2f}x", x); }
 
 Json unless_zero(double x) { return x == 0 ? Json() : Json(x); }
 
-// As the operating system calls it; empty where it does not say.
+// As the operating system calls it, with the generation, which x86 names leave out of virtual
+// machines; empty where it does not say.
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
+  std::map<std::string, std::string> first;
+  for (std::string line; std::getline(file, line) && !line.empty();) {
     const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+    if (colon == std::string::npos) continue;
+    first.emplace(line.substr(0, line.find_first_of("\t:")), line.substr(colon + 2));
   }
-  return {};
+  std::string name = first["model name"];
+  if (first.contains("cpu family")) {
+    name += fmt::format(", family {} model {}", first["cpu family"], first["model"]);
+  }
+  return name;
 }
 
 std::string csv_cell(const Json& value) {

@@ -210,9 +210,17 @@ void Generation::on_prompt(size_t index, int64_t done, Clock::time_point now) {
 void Generation::on_token(size_t index, const Piece& more, Clock::time_point now) {
   if (call_.only_prompt) return;
   Answer& answer = answers_[index];
-  Clock::time_point& first = times_[index].first;
-  if (first == Clock::time_point{}) first = now;
-  answer.progress.generate_ms = milliseconds(now - first);
+  Times& times = times_[index];
+  if (times.first == Clock::time_point{}) times.first = now;
+  answer.progress.generate_ms = milliseconds(now - times.first);
+  if (!more.tokens.empty()) {
+    if (times.last == Clock::time_point{}) {
+      service_.metrics().first_token(milliseconds(now - began_));
+    } else {
+      service_.metrics().next_token(milliseconds(now - times.last));
+    }
+    times.last = now;
+  }
   Piece& piece = pieces_[index];
   if (!more.prompt_logprobs.empty()) answer.prompt_logprobs = more.prompt_logprobs;
   answer.progress.generated += std::ssize(more.tokens);

@@ -63,6 +63,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Times {
     Clock::time_point prompt;  // its reading began
     Clock::time_point first;   // token
+    Clock::time_point last;    // token so far
   };
   bool is_open_ = false;
   bool ended_ = false;

@@ -64,6 +64,8 @@ constexpr std::array kRows{
     Row{"tidal:requests_failed_total", kCounter, "Requests that ended with an error",
         TIDAL_VALUE(v.n_failed)},
     Row{"tidal:steps_total", kCounter, "Steps of the engine", TIDAL_VALUE(v.now.steps)},
+    Row{"tidal:requests_paused_total", kCounter, "Times that a request made room for others",
+        TIDAL_VALUE(v.now.paused)},
     Row{"tidal:requests_running", kGauge, "Requests with rows in the cache",
         TIDAL_VALUE(v.now.running)},
     Row{"tidal:requests_waiting", kGauge, "Requests that wait", TIDAL_VALUE(v.now.waiting)},
@@ -101,6 +103,8 @@ constexpr std::array kRows{
     Row{"vllm:num_requests_running", kGauge, "Requests with rows in the cache",
         TIDAL_VALUE(v.now.running)},
     Row{"vllm:num_requests_waiting", kGauge, "Requests that wait", TIDAL_VALUE(v.now.waiting)},
+    Row{"vllm:num_preemptions_total", kCounter, "Times that a request made room for others",
+        TIDAL_VALUE(v.now.paused)},
     Row{"vllm:kv_cache_usage_perc", kGauge, "Share of the cache in use (1: all)",
         TIDAL_VALUE(v.now.cache_share)},
     Row{"vllm:prefix_cache_queries_total", kCounter, "Tokens looked for in the prefix cache",
@@ -153,26 +157,22 @@ Metrics::Metrics(std::set<std::string> names)
     : names_(std::move(names)), histograms_(std::make_unique<Histograms>()) {}
 Metrics::~Metrics() = default;
 
+void Metrics::first_token(double since_ms) { histograms_->first_token.Observe(since_ms / 1e3); }
+void Metrics::next_token(double since_ms) { histograms_->between_tokens.Observe(since_ms / 1e3); }
+
 void Metrics::finished(const Progress& progress) {
-  const int64_t steps = std::max<int64_t>(0, progress.generated - 1);
-  {
-    const std::lock_guard lock(mutex_);
-    sum_.prompt_tokens += progress.prompt_tokens;
-    sum_.cached_tokens += progress.cached_tokens;
-    sum_.generated += progress.generated;
-    sum_.prompt_ms += progress.prompt_ms;
-    sum_.generate_ms += progress.generate_ms;
-    sum_.rows.read += progress.rows.read;
-    sum_.rows.total += progress.rows.total;
-    steps_generated_ += steps;
-    longest_ = std::max(longest_, progress.prompt_tokens + progress.generated);
-    ++n_finished_;
-  }
   histograms_->whole.Observe(progress.since_ms / 1e3);
-  histograms_->first_token.Observe(std::max(0.0, progress.since_ms - progress.generate_ms) / 1e3);
-  if (steps > 0) {
-    histograms_->between_tokens.Observe(progress.generate_ms / static_cast<double>(steps) / 1e3);
-  }
+  const std::lock_guard lock(mutex_);
+  sum_.prompt_tokens += progress.prompt_tokens;
+  sum_.cached_tokens += progress.cached_tokens;
+  sum_.generated += progress.generated;
+  sum_.prompt_ms += progress.prompt_ms;
+  sum_.generate_ms += progress.generate_ms;
+  sum_.rows.read += progress.rows.read;
+  sum_.rows.total += progress.rows.total;
+  steps_generated_ += std::max<int64_t>(0, progress.generated - 1);
+  longest_ = std::max(longest_, progress.prompt_tokens + progress.generated);
+  ++n_finished_;
 }
 
 void Metrics::failed() {

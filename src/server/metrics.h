@@ -20,6 +20,7 @@ struct MetricsNow {
   int64_t waiting = 0;
   double cache_share = 0;  // of its pages that are in use
   int64_t steps = 0;       // of the engine
+  int64_t paused = 0;      // how often a request had to give its rows to others
 };
 
 class Metrics {
@@ -30,6 +31,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
+  void first_token(double since_ms);  // the request came
+  void next_token(double since_ms);   // the one before
   void finished(const Progress& progress);
   void failed();
   std::string text(const MetricsNow& now, const std::string& model) const;

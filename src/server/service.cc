@@ -56,6 +56,7 @@ std::string Service::metrics_text() const {
                       static_cast<double>(stats.cache_tokens);
   }
   now.steps = steps_;
+  now.paused = stats.paused;
   return metrics_.text(now, model_name());
 }
 

@@ -75,6 +75,9 @@ class Start(Case):
             self.assertIn("\ntidal:generated_tokens_total 5\n", text)
             self.assertIn("\nvllm:generation_tokens_total{model_name=", text)
             self.assertIn('tidal:time_to_first_token_seconds_bucket{le="', text)
+            self.assertIn("\ntidal:time_to_first_token_seconds_count 1\n", text)
+            self.assertIn("\ntidal:inter_token_latency_seconds_count 4\n", text)
+            self.assertIn("\ntidal:requests_paused_total 0\n", text)
             self.assertNotIn("llamacpp:", text)
 
     def test_a_full_queue_is_429(self):

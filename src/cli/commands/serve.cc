@@ -123,8 +123,12 @@ int64_t resident_bytes() {
 void introduce(const Engine& engine, const server::Server& server, const Flags& flags,
                int32_t slots) {
   const std::vector<std::string> urls = server.urls();
-  note("{}: {} tokens of context, {} requests at the same time, {} MiB in memory so far",
-       engine.model_name(), engine.context_size(), slots, resident_bytes() >> 20);
+  const ModelInfo info = engine.info();
+  note("{}: {} tokens of context, {} requests at the same time", engine.model_name(),
+       engine.context_size(), slots);
+  note("memory: {} MiB of weights, {} MiB of cache once it is full, {} MiB in use so far",
+       info.n_bytes >> 20, (info.token_bytes * engine.context_size()) >> 20,
+       resident_bytes() >> 20);
   for (const std::string& url : urls) note("listening on {}", url);
   const std::string events = server.kv_events_endpoint();
   if (!events.empty()) note("publishing what is cached at {}", events);
