@@ -9,6 +9,9 @@
 
 namespace tidal {
 
+// Tokens that a lossless request can draft before full attention decides.
+inline constexpr int32_t kMostDrafts = 15;
+
 // Which rows of the KV cache the decode steps of a request read.
 struct MethodOptions {
   std::string name = "tidal";     // full, tidal, quest, window, oracle
@@ -16,6 +19,8 @@ struct MethodOptions {
   std::string budget;             // "512" or "10%"; empty: the plan's
   int64_t min_context = -1;       // below it everything is read; -1: the default crossover
   int32_t correct_every = -1;     // KV cache correction stride, 0 = off; -1: the plan's
+  bool lossless = false;          // the method drafts, full attention decides: its tokens, sooner
+  int32_t drafts = -1;            // tokens drafted before each decision, 0 to 15; -1: what pays
   std::string default_plan_file;  // the plan file beside the model, or empty
 };
 

@@ -39,6 +39,14 @@ struct TokenLogprobs {
   std::vector<TokenLogprob> top;  // of the most likely ones, the likeliest first
 };
 
+// Of a request with MethodOptions::lossless: its tokens are full attention's.
+struct SpeculationReport {
+  bool on = false;
+  int64_t drafted = 0;   // tokens
+  int64_t accepted = 0;  // ... that full attention said too
+  double full_ms = 0;    // what full attention's steps would have taken, as far as was measured
+};
+
 struct Completion {
   RequestId id = 0;
   std::vector<int32_t> tokens;  // generated, the end-of-generation token excluded
@@ -55,8 +63,9 @@ struct Completion {
   std::string plan;
   RowsReport rows;
   int64_t corrections = 0;  // KV cache corrections done
-  double prefill_ms = 0;    // from the first chunk to the first token
-  double decode_ms = 0;     // from the first token to the last
+  SpeculationReport speculation;
+  double prefill_ms = 0;  // from the first chunk to the first token
+  double decode_ms = 0;   // from the first token to the last
 };
 
 // One streamed token: `text` is complete UTF-8, empty while a character or a possible stop string

@@ -66,6 +66,7 @@ void AttentionRunner::add(int32_t layer, const AttentionItem& item) {
   attend.first_position = item.first_position;
   attend.kv = item.kv;
   if (item.method == nullptr) {
+    if (item.state != nullptr) attend.rows = item.state->row_counter();
     attend_.push_back(attend);
     return;
   }

@@ -23,9 +23,8 @@ struct AttentionItem {
   int32_t n_rows = 1;
   int64_t first_position = 0;
   KvView kv;                                // already holds the rows' own K and V
-  const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention, not
-                                            // counted
-  AttentionState* state = nullptr;          // the sequence's, if there is a method
+  const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention
+  AttentionState* state = nullptr;          // the sequence's; null: what is read is not counted
 };
 
 class AttentionRunner {

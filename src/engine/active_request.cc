@@ -49,6 +49,12 @@ void ActiveRequest::finish(FinishReason reason) {
     completion.prefill_ms = milliseconds(first_token - started);
     completion.decode_ms = milliseconds(Clock::now() - first_token);
   }
+  if (drafting.has_value()) {
+    completion.speculation = {.on = true,
+                              .drafted = drafting->drafted,
+                              .accepted = drafting->accepted,
+                              .full_ms = 1e3 * drafting->full_seconds};
+  }
   if (sequence.has_value()) {
     completion.rows = sequence->rows();
     completion.corrections = sequence->corrections();

@@ -23,6 +23,19 @@
 
 namespace tidal {
 
+// What a lossless request is about to say, unless full attention says otherwise.
+struct Drafting {
+  std::optional<Sampler> sampler;  // draws drafts of this round
+  int32_t in_grammar = 0;          // of them, accepted by the grammar so far
+  bool begun = false;              // this round
+  bool over = false;               // no more in it
+  bool repeats = false;            // they are what followed before, not the method's
+  double acceptance = 0.8;         // share that was right of late
+  double repeat_acceptance = 0.6;
+  int64_t drafted = 0, accepted = 0;
+  double full_seconds = 0;  // in which full attention would have come as far
+};
+
 struct ActiveRequest {
   using Clock = std::chrono::steady_clock;
 
@@ -38,7 +51,8 @@ struct ActiveRequest {
 
   Sampler sampler;
   std::optional<GrammarMatcher> grammar;
-  std::vector<int32_t> ends;  // tokens that may not come before min_tokens
+  std::optional<Drafting> drafting;  // of a lossless request
+  std::vector<int32_t> ends;         // tokens that may not come before min_tokens
   StreamDecoder decoder;
   StopMatcher stop;
   Completion completion;
@@ -52,7 +66,10 @@ struct ActiveRequest {
   // Tokens it has so far, prompt included.
   int64_t length() const { return n_prompt() + std::ssize(completion.tokens); }
   // Its next token may end it; a stop string may end in the text of its last one.
-  bool may_end() const { return std::ssize(completion.tokens) >= request.min_tokens; }
+  // ahead: tokens that are drafted.
+  bool may_end(int64_t ahead = 0) const {
+    return std::ssize(completion.tokens) + ahead >= request.min_tokens;
+  }
   bool may_stop() const { return std::ssize(completion.tokens) > request.min_tokens; }
   // What it says of its prompt's tokens is still to come.
   bool wants_prompt_logprobs() const {

@@ -79,6 +79,7 @@ class Engine::Impl {
     StreamDecoder decoder(tokenizer_, request.keep_special);
     auto active = std::make_unique<ActiveRequest>(std::move(request), std::move(method), most,
                                                   std::move(sampler), std::move(decoder));
+    if (active->request.attention.lossless) active->drafting.emplace();
     if (grammar != nullptr) active->grammar.emplace(std::move(grammar));
     if (active->request.min_tokens > 0) {
       active->ends = end_tokens(active->request, tokenizer_, model_->config().vocab_size);

@@ -23,7 +23,8 @@ RequestLoop::RequestLoop(const SchedulerLimits& limits, Runtime& runtime,
       tokenizer_(tokenizer),
       inbox_(inbox),
       scheduler_(limits, runtime),
-      budget_(limits.prefill_chunk) {
+      budget_(limits.prefill_chunk),
+      speculation_(tokenizer) {
   const auto sequences = static_cast<size_t>(limits.max_sequences);
   batch_.tokens.reserve(static_cast<size_t>(limits.max_rows()));
   batch_.sequences.reserve(sequences);
@@ -41,6 +42,7 @@ RequestLoop::~RequestLoop() {
 bool RequestLoop::step() {
   take_mail();
   admit();
+  speculation_.direct(running_);
   const std::span<const Scheduled> scheduled = plan();
   if (scheduled.empty()) return !idle();
   const Clock::time_point start = mark_started(scheduled);
@@ -123,6 +125,7 @@ void RequestLoop::start(ActiveRequest& request, SequenceKv rows) {
     request.completion.prompt_logprobs.clear();
     request.sequence->ask_for_prompt_logits();
   }
+  if (request.drafting) request.sequence->make_lossless();
   request.sequence->enqueue(prompt.subspan(first));
   for (const int32_t token : request.completion.tokens) request.sequence->enqueue(token);
   if (request.since >= 0) return;  // it was paused
@@ -191,6 +194,7 @@ void RequestLoop::make_way() {
     return;
   }
   keep(request);
+  if (request.drafting) Speculation::settle(request);
   request.sequence.reset();
   ++stats_.paused;
   const auto place = std::ranges::upper_bound(waiting_, request.id, {}, &ActiveRequest::id_of);
@@ -217,7 +221,9 @@ void RequestLoop::measure(std::span<const Scheduled> scheduled, Clock::duration 
       ++others;
     }
   }
-  budget_.measured(prompt_rows, others, std::chrono::duration<double>(duration).count());
+  const double seconds = std::chrono::duration<double>(duration).count();
+  budget_.measured(prompt_rows, others, seconds);
+  speculation_.measured(running_, scheduled, seconds);
   stats_.prompt_tokens += prompt_rows;
 }
 
@@ -242,42 +248,60 @@ void RequestLoop::commit(ActiveRequest& request, const Scheduled& part,
   if (!request.callback_error.empty()) return finish(request, FinishReason::kError);
   if (part.work.all_logits) take_prompt_logits(request, part, logits);
   if (!part.work.last) return;
+  if (part.work.kind == WorkKind::kVerify) return take_verified(request, part, logits);
+  const int32_t row = part.logits_row + part.work.logit_rows() - 1;
+  if (request.drafting && part.work.kind == WorkKind::kDecode) {
+    return speculation_.add_draft(request, logits_of(logits, row));
+  }
+  take_logits(request, logits_of(logits, row));
+}
+
+// Full attention's logits behind a token and its drafts: each says whether the next draft was
+// right.
+void RequestLoop::take_verified(ActiveRequest& request, const Scheduled& part,
+                                std::span<const float> logits) {
+  Speculation::settle(request);
+  for (int32_t i = 0; i < part.work.logit_rows(); ++i) {
+    const bool drafted = request.sequence->n_drafts() > 0;
+    const bool right = take_logits(request, logits_of(logits, part.logits_row + i));
+    if (drafted) speculation_.judge(request, right);
+    if (!right) return;
+  }
+}
+
+std::span<const float> RequestLoop::logits_of(std::span<const float> logits, int32_t row) const {
   const auto vocab = static_cast<size_t>(runtime_.model().config().vocab_size);
-  const auto row = static_cast<size_t>(part.logits_row + part.work.logit_rows() - 1);
-  take_logits(request, logits.subspan(row * vocab, vocab));
+  return logits.subspan(static_cast<size_t>(row) * vocab, vocab);
 }
 
 void RequestLoop::take_prompt_logits(ActiveRequest& request, const Scheduled& part,
                                      std::span<const float> logits) {
-  const auto vocab = static_cast<size_t>(runtime_.model().config().vocab_size);
   const int64_t first = request.sequence->cached() - part.work.n_rows;
   for (int64_t i = 0; i < part.work.n_rows && first + i + 1 < request.n_prompt(); ++i) {
-    const auto row = static_cast<size_t>(part.logits_row + i);
     const int32_t next = request.request.prompt[static_cast<size_t>(first + i + 1)];
+    const auto row = static_cast<int32_t>(part.logits_row + i);
     request.completion.prompt_logprobs.push_back(
-        log_probabilities(logits.subspan(row * vocab, vocab), next, request.request.logprobs));
+        log_probabilities(logits_of(logits, row), next, request.request.logprobs));
   }
 }
 
-void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> logits) {
+// The next token. True if it was drafted and is there already.
+bool RequestLoop::take_logits(ActiveRequest& request, std::span<const float> logits) {
   if (request.first_token == Clock::time_point{}) request.first_token = Clock::now();
   if (has_nan(logits)) {
-    return end_with(
-        request, not_numbers_message(runtime_.model().path(),
-                                     fmt::format("after {} tokens", request.sequence->length())));
+    end_with(request,
+             not_numbers_message(runtime_.model().path(),
+                                 fmt::format("after {} tokens", request.sequence->length())));
+    return false;
   }
   const int32_t token = draw(request, logits);
-  if (token < 0) return finish(request, FinishReason::kStop);
-  if (std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end()) {
-    request.completion.stop_token = token;
-    return finish(request, FinishReason::kStop);
+  if (ends_text(request, token)) {
+    finish(request, FinishReason::kStop);
+    return false;
   }
-  const bool may_stop = !request.request.ignore_eos || request.grammar.has_value();
-  if (may_stop && tokenizer_.is_end_of_generation(token)) {
-    return finish(request, FinishReason::kStop);
-  }
-  request.sequence->enqueue(token);
+  const bool drafted = request.sequence->take(token);
   request.completion.tokens.push_back(token);
+  if (request.drafting) speculation_.count_token(request);
   if (request.request.logprobs >= 0) {
     const int32_t n_top = request.request.logprobs;
     request.completion.logprobs.push_back(request.request.sampled_logprobs
@@ -286,9 +310,25 @@ void RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
   }
   ++stats_.generated_tokens;
   request.emit(token, request.stop.push(request.decoder.push(token), request.may_stop()));
-  if (request.stop.matched()) return finish(request, FinishReason::kStop);
-  if (!request.callback_error.empty()) return finish(request, FinishReason::kError);
-  if (request.length() >= request.max_length) finish(request, FinishReason::kLength);
+  if (request.stop.matched()) {
+    finish(request, FinishReason::kStop);
+  } else if (!request.callback_error.empty()) {
+    finish(request, FinishReason::kError);
+  } else if (request.length() >= request.max_length) {
+    finish(request, FinishReason::kLength);
+  }
+  return drafted && request.sequence.has_value();
+}
+
+// A drawn token that is not part of the text.
+bool RequestLoop::ends_text(ActiveRequest& request, int32_t token) const {
+  if (token < 0) return true;
+  if (std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end()) {
+    request.completion.stop_token = token;
+    return true;
+  }
+  const bool may_stop = !request.request.ignore_eos || request.grammar.has_value();
+  return may_stop && tokenizer_.is_end_of_generation(token);
 }
 
 void RequestLoop::keep(const ActiveRequest& request) {
@@ -301,7 +341,10 @@ void RequestLoop::end_with(ActiveRequest& request, std::string error) {
 }
 
 void RequestLoop::finish(ActiveRequest& request, FinishReason reason) {
-  if (request.sequence.has_value()) keep(request);
+  if (request.sequence.has_value()) {
+    keep(request);
+    request.sequence->drop_drafts();
+  }
   inbox_.forget(request.id);
   request.finish(reason);
   const Completion& completion = request.completion;

@@ -17,6 +17,7 @@
 #include "engine/chunk_budget.h"
 #include "engine/inbox.h"
 #include "engine/scheduler.h"
+#include "engine/speculation.h"
 #include "model/decoder.h"
 #include "runtime/runtime.h"
 
@@ -60,7 +61,10 @@ class RequestLoop {
   void commit(ActiveRequest& request, const Scheduled& part, std::span<const float> logits);
   void take_prompt_logits(ActiveRequest& request, const Scheduled& part,
                           std::span<const float> logits);
-  void take_logits(ActiveRequest& request, std::span<const float> logits);
+  void take_verified(ActiveRequest& request, const Scheduled& part, std::span<const float> logits);
+  std::span<const float> logits_of(std::span<const float> logits, int32_t row) const;
+  bool ends_text(ActiveRequest& request, int32_t token) const;
+  bool take_logits(ActiveRequest& request, std::span<const float> logits);
   void keep(const ActiveRequest& request);
   void end_with(ActiveRequest& request, std::string error);
   void finish(ActiveRequest& request, FinishReason reason);
@@ -71,6 +75,7 @@ class RequestLoop {
   Inbox& inbox_;
   Scheduler scheduler_;
   ChunkBudget budget_;
+  Speculation speculation_;
   Batch batch_;
   std::vector<Running> sequences_;                       // those of running_, during a step
   std::deque<std::unique_ptr<ActiveRequest>> waiting_;   // by id

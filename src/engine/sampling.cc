@@ -30,16 +30,21 @@ std::vector<int32_t> end_tokens(const Request& request, const Tokenizer& tokeniz
   return ends;
 }
 
+int32_t pick(ActiveRequest& request, Sampler& sampler, std::span<const float> logits,
+             int64_t ahead) {
+  const auto mask = request.grammar ? request.grammar->mask() : std::span<const uint32_t>();
+  const auto never = request.may_end(ahead) ? std::span<const int32_t>() : std::span(request.ends);
+  return sampler.sample(logits, mask, never);
+}
+
 int32_t draw(ActiveRequest& request, std::span<const float> logits) {
   std::optional<GrammarMatcher>& grammar = request.grammar;
-  const auto mask = grammar ? grammar->mask() : std::span<const uint32_t>();
-  const auto never = request.may_end() ? std::span<const int32_t>() : std::span(request.ends);
-  const int32_t token = request.sampler.sample(logits, mask, never);
+  const int32_t token = pick(request, request.sampler, logits);
   if (token < 0 && grammar && grammar->may_end()) return -1;
   if (token < 0) {
     fail_option("logit_bias", ErrorCode::kInvalidArgument,
                 "no token may come next: {}{}`logit_bias` rules out all of them",
-                grammar ? "the grammar or " : "", never.empty() ? "" : "`min_tokens` or ");
+                grammar ? "the grammar or " : "", request.may_end() ? "" : "`min_tokens` or ");
   }
   TIDAL_CHECK(!grammar || grammar->accept(token), "a token of the mask that the grammar refuses");
   request.sampler.accept(token);

@@ -19,6 +19,11 @@ Sampler make_sampler(const Request& request, const Tokenizer& tokenizer, int32_t
 std::vector<int32_t> end_tokens(const Request& request, const Tokenizer& tokenizer,
                                 int32_t vocab_size);
 
+// What a sampler of the request draws, behind `ahead` tokens that it may get; -1: nothing may come.
+// Neither it nor the grammar knows the token then.
+int32_t pick(ActiveRequest& request, Sampler& sampler, std::span<const float> logits,
+             int64_t ahead = 0);
+
 // The next token of a request, which its sampler and grammar know then; -1 at the end of a grammar
 // where no token ends a turn. Throws Error when none may come.
 int32_t draw(ActiveRequest& request, std::span<const float> logits);

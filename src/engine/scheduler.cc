@@ -62,17 +62,21 @@ void Scheduler::keep(const std::string& salt, const Sequence& sequence) {
                    sequence.kv());
 }
 
-// Decoding sequences in front, then corrections, then the prompt.
+// Decoding and verifying sequences in front, then corrections, then the prompt.
 void Scheduler::choose(std::span<const Running> running, int32_t prompt_rows) {
   scheduled_.clear();
   corrections_.clear();
   int32_t correction_rows = limits_.prefill_chunk;
+  int32_t draft_rows = kDraftRows;
   std::optional<size_t> prompt;
   int64_t least = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     const Sequence& sequence = *running[i].sequence;
     const Work work = sequence.next(limits_.prefill_chunk);
     if (work.kind == WorkKind::kDecode) {
+      scheduled_.push_back({i, work});
+    } else if (work.kind == WorkKind::kVerify && work.n_rows - 1 <= draft_rows) {
+      draft_rows -= work.n_rows - 1;
       scheduled_.push_back({i, work});
     } else if (work.kind == WorkKind::kCorrect && work.n_rows <= correction_rows) {
       correction_rows -= work.n_rows;

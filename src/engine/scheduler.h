@@ -2,9 +2,9 @@
 //
 // A request is admitted when the cache has room for its prompt and some more tokens for everybody;
 // nobody sets aside what they may never use. In a step every decoding sequence takes part, every
-// due KV cache correction that fits, and behind them one chunk of one prompt: that with the fewest
-// rows left, less those of other prompts that ran while it waited, so that none waits for ever.
-// When pages run out, the engine takes the youngest out (plan() says so).
+// verification and due KV cache correction that fits, and behind them one chunk of one prompt: that
+// with the fewest rows left, less those of other prompts that ran while it waited, so that none
+// waits for ever. When pages run out, the engine takes the youngest out (plan() says so).
 //
 // Rows that full attention wrote are kept for prompts that begin alike, as long as no sequence
 // needs their pages. Not thread-safe; the runtime must outlive it.
@@ -25,12 +25,15 @@
 
 namespace tidal {
 
+// Rows of a step that check drafts, of all sequences together, besides one of each.
+inline constexpr int32_t kDraftRows = 32;
+
 struct SchedulerLimits {
   int32_t max_sequences = 1;
   int32_t prefill_chunk = 512;  // rows of a prompt chunk, and of all corrections of a step
 
-  int32_t max_rows() const { return max_sequences + 2 * prefill_chunk; }
-  int32_t max_logit_rows() const { return max_sequences + kLogitRows; }
+  int32_t max_rows() const { return max_sequences + kDraftRows + 2 * prefill_chunk; }
+  int32_t max_logit_rows() const { return max_sequences + kDraftRows + kLogitRows; }
 };
 
 // Tokens that whoever runs should find room for besides those it has, in a cache that is not small.

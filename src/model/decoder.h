@@ -31,7 +31,7 @@ struct BatchSequence {
   AttendKind kind = AttendKind::kChunk;
   LogitRows logits = LogitRows::kLast;
   const AttentionMethod* method = nullptr;  // of a step of one row; null: full attention
-  AttentionState* state = nullptr;
+  AttentionState* state = nullptr;          // null: what is read is not counted
   const std::atomic<bool>* stop = nullptr;  // null, or set by any thread: its rows may be given up
 };
 

@@ -88,6 +88,13 @@ std::vector<Option> attention_rows() {
       integer({"correct_every", "--correct-every", kAttention,
                "KV cache correction stride in tokens, 0 = off", "the plan's"},
               0, kMost, TIDAL_MEMBER(method.correct_every)),
+      toggle({"lossless", "--lossless", kAttention,
+              "The method drafts and full attention decides: exactly its tokens, sooner"},
+             TIDAL_MEMBER(method.lossless)),
+      integer(
+          {"drafts", "--drafts", kAttention, "With lossless: tokens drafted before each decision",
+           "as many as pay, by measured times"},
+          0, kMostDrafts, TIDAL_MEMBER(method.drafts)),
   };
 }
 

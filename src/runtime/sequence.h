@@ -6,6 +6,10 @@
 // its steps wrote are recomputed by full attention every correct_every() tokens (KV cache
 // correction, Algorithm 1 of TidalDecode and its section 3.3) and before a new prompt.
 //
+// A lossless sequence takes the method's tokens for drafts: rows of those are run again as full
+// attention's own steps would run them, several in one pass (a verification), and what that pass
+// says decides. Its tokens are those of full attention, bit for bit; it needs no corrections.
+//
 // Results depend only on the tokens and the method, not on how prompts are cut into chunks, nor on
 // other sequences in the batch. Owns its pages; the pool must outlive it. Not thread-safe. Only the
 // constructor and fork() allocate, up to max_length.
@@ -21,6 +25,7 @@
 #include "kv/sequence_kv.h"
 #include "model/decoder.h"
 #include "tidal/engine.h"
+#include "tidal/options.h"
 
 namespace tidal {
 
@@ -29,6 +34,7 @@ enum class WorkKind : uint8_t {
   kPrompt,   // a chunk of a prompt, full attention
   kCorrect,  // rows the method's steps wrote, recomputed by full attention
   kDecode,   // one token, by the method
+  kVerify,   // tokens of a lossless sequence, by full attention's step
 };
 
 struct Work {
@@ -42,6 +48,14 @@ struct Work {
 
 // Rows of a prompt in one batch whose logits are all asked for.
 inline constexpr int32_t kLogitRows = 32;
+static_assert(kMostDrafts < kMaxStepQueries, "a verification runs the token before them too");
+
+// What a lossless sequence does with tokens that are queued behind its prompt.
+enum class DraftPhase : uint8_t {
+  kVerify,  // runs what full attention has not run
+  kDraft,   // runs the last one by the method
+  kHold,    // nothing, until the phase changes
+};
 
 class Sequence {
  public:
@@ -52,6 +66,15 @@ class Sequence {
 
   void enqueue(std::span<const int32_t> prompt);
   void enqueue(int32_t decoded);
+  // From here on its method drafts: before any token is decoded. It verifies until told to draft.
+  void make_lossless() { lossless_ = true; }
+  void set_phase(DraftPhase phase) { phase_ = phase; }
+  // A token that may come next; take() says whether it does.
+  void enqueue_draft(int32_t token);
+  // The token that comes next. True if it was drafted: then it stays as it is, with its row, and
+  // so do the drafts behind it. Otherwise all drafts are forgotten.
+  bool take(int32_t token);
+  void drop_drafts() { rewind(length() - n_drafts_); }
   // Every row of a prompt gets logits, in chunks of at most kLogitRows.
   void ask_for_prompt_logits() { prompt_logits_ = true; }
   // Forgets all but the first `length` tokens, cached or queued.
@@ -85,7 +108,15 @@ class Sequence {
     return kv_.pages_needed(length() + n_more - cached());
   }
 
-  RowsReport rows() const;  // of decode steps
+  bool lossless() const { return lossless_; }
+  DraftPhase phase() const { return phase_; }
+  int64_t n_drafts() const { return n_drafts_; }
+  // Tokens of the text whose rows are yet to be run by full attention; of a lossless sequence.
+  int64_t unverified() const { return length() - n_drafts_ - verified_; }
+
+  // Of decode steps, drafts and verifications; in total what full attention reads for the tokens
+  // that are there.
+  RowsReport rows() const;
   RowsRead rows_read() const { return state_.rows(); }
   int64_t corrections() const { return corrections_; }
 
@@ -95,6 +126,8 @@ class Sequence {
 
   int64_t uncorrected() const { return cached() - exact_; }
   bool correction_due() const;
+  Work next_lossless() const;
+  int64_t full_rows() const;
 
   std::shared_ptr<const AttentionMethod> method_;
   AttentionShape shape_;
@@ -106,6 +139,12 @@ class Sequence {
   int64_t correct_end_ = 0;  // those before this one for another time
   int64_t corrections_ = 0;
   bool prompt_logits_ = false;
+
+  bool lossless_ = false;
+  DraftPhase phase_ = DraftPhase::kVerify;
+  int64_t n_drafts_ = 0;  // tokens at the end that may be forgotten
+  int64_t verified_ =
+      0;  // rows as full attention writes them: the prompt's, and those of its steps
 };
 
 }  // namespace tidal

@@ -47,7 +47,7 @@ std::string OpenAiFormat::end(std::span<const Answer> answers) {
   if (!call_.include_usage) return std::string(kSseDone);
   Json reply = head(/*is_chunk=*/true);
   add_numbers(reply, answers, /*with_usage=*/true);
-  return sse(reply) + std::string(kSseDone);
+  return sse(reply).append(kSseDone);
 }
 
 }  // namespace tidal::server
