@@ -45,6 +45,9 @@ struct SpeculationReport {
   int64_t drafted = 0;   // tokens
   int64_t accepted = 0;  // ... that full attention said too
   double full_ms = 0;    // what full attention's steps would have taken, as far as was measured
+
+  // Times as fast as full attention, of a request that took so long; 0: not known.
+  double gained(double decode_ms) const { return decode_ms > 0 ? full_ms / decode_ms : 0; }
 };
 
 struct Completion {

@@ -122,7 +122,9 @@ typedef enum tidal_number {
   TIDAL_ROWS_TOTAL = 5,     // what full attention would have read
   TIDAL_ROWS_SHARE = 6,     // the one over the other
   TIDAL_PREFILL_MS = 7,     // from the first chunk to the first token
-  TIDAL_DECODE_MS = 8       // from the first token to the last
+  TIDAL_DECODE_MS = 8,      // from the first token to the last
+  TIDAL_DRAFTED = 9,        // tokens, of a lossless request
+  TIDAL_ACCEPTED = 10       // ... that full attention said too
 } tidal_number;
 
 // Of a request whose TIDAL_EVENT_DONE has come, or tidal_run() returned; before that they are empty

@@ -44,6 +44,8 @@ class Completion:
     rows_share: float
     prefill_ms: float  # from the first chunk to the first token
     decode_ms: float  # from the first token to the last
+    drafted: int = 0  # tokens, with lossless=True
+    accepted: int = 0  # ... that full attention said too
 
 
 class Generation(Iterator[str]):
@@ -137,6 +139,8 @@ class Generation(Iterator[str]):
             rows_share=number(_native.ROWS_SHARE),
             prefill_ms=number(_native.PREFILL_MS),
             decode_ms=number(_native.DECODE_MS),
+            drafted=int(number(_native.DRAFTED)),
+            accepted=int(number(_native.ACCEPTED)),
         )
         error = text(_native.ERROR)
         if error:

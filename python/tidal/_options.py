@@ -12,6 +12,8 @@ class RequestOptions(TypedDict, total=False):
     budget: str | int  # a number of tokens (512) or a share (10%)
     min_context: int  # a whole number from 0 to 2147483647
     correct_every: int  # a whole number from 0 to 2147483647
+    lossless: bool  # true or false
+    drafts: int  # a whole number from 0 to 15
     max_tokens: int  # a whole number from 1 to 2147483647, or -1 for as many as fit
     min_tokens: int  # a whole number from 0 to 2147483647
     temperature: float  # 0 or more

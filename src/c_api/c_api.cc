@@ -323,6 +323,10 @@ double tidal_request_number(const tidal_request* request, tidal_number which) {
       return completion.prefill_ms;
     case TIDAL_DECODE_MS:
       return completion.decode_ms;
+    case TIDAL_DRAFTED:
+      return static_cast<double>(completion.speculation.drafted);
+    case TIDAL_ACCEPTED:
+      return static_cast<double>(completion.speculation.accepted);
   }
   return 0;
 }

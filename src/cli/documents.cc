@@ -13,7 +13,7 @@ namespace tidal::cli {
 namespace {
 
 constexpr OptionGroup kGroups[] = {OptionGroup::kModel, OptionGroup::kAttention,
-                                   OptionGroup::kGeneration};
+                                   OptionGroup::kDrafting, OptionGroup::kGeneration};
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {

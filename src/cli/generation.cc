@@ -73,6 +73,11 @@ Json completion_json(const Engine& engine, const Completion& completion) {
                  {"decode_ms", completion.decode_ms},
                  {"prefill_tok_s", per_second(n_prompt, completion.prefill_ms)},
                  {"decode_tok_s", per_second(std::max(0.0, steps), completion.decode_ms)}}}};
+  if (const SpeculationReport& report = completion.speculation; report.on) {
+    json["lossless"] = {{"drafted", report.drafted},
+                        {"accepted", report.accepted},
+                        {"gained", report.gained(completion.decode_ms)}};
+  }
   if (!completion.error.empty()) json["error"] = respell(completion.error, flag_name);
   return json;
 }
@@ -97,6 +102,11 @@ std::string closing_line(const Completion& completion) {
   if (completion.method != "full" && completion.rows.total > 0 &&
       completion.rows.read == completion.rows.total) {
     line += " (full attention: the context is within the budget or below --min-context)";
+  }
+  if (const SpeculationReport& report = completion.speculation; report.on) {
+    line += fmt::format("; lossless, {} of {} drafts were right", report.accepted, report.drafted);
+    const double gained = report.gained(completion.decode_ms);
+    if (gained > 0) line += fmt::format(", {:.2f} times as fast as full attention", gained);
   }
   if (completion.corrections > 0) line += fmt::format(", {} corrections", completion.corrections);
   return line;

@@ -1,12 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/engine_test_util.h"
 #include "engine/grammar.h"
+#include "engine/speculation.h"
 #include "tidal/engine.h"
 
 namespace tidal::test {
@@ -163,6 +165,22 @@ TEST(Lossless, RepetitionsNeedNoMethod) {
   const Completion got = engine.run(request);
   expect_equal(got, by_full_attention(full, request));
   EXPECT_GT(got.speculation.accepted, 0);
+}
+
+TEST(Lossless, WhatFollowedTheLongestRepetition) {
+  const auto followed = [](const std::vector<int32_t>& tokens, int64_t n) {
+    const std::span<const int32_t> found = what_followed(tokens, 3, n);
+    return std::vector<int32_t>(found.begin(), found.end());
+  };
+  using Tokens = std::vector<int32_t>;
+  EXPECT_EQ(followed({1, 2, 3, 4, 5, 1, 2, 3}, 2), (Tokens{4, 5}));
+  EXPECT_EQ(followed({1, 2, 3, 4, 5, 1, 2, 3}, 9), (Tokens{4, 5, 1, 2, 3})) << "all there is";
+  EXPECT_EQ(followed({9, 1, 2, 3, 4, 1, 2, 3, 5, 9, 1, 2, 3}, 1), Tokens{4}) << "the longer one";
+  EXPECT_EQ(followed({1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3}, 1), Tokens{5}) << "the later one";
+  EXPECT_EQ(followed({7, 7, 7, 7, 7}, 4), Tokens{7}) << "what overlaps counts";
+  EXPECT_TRUE(followed({1, 2, 4, 3, 1, 2}, 4).empty()) << "too short";
+  EXPECT_TRUE(followed({1, 2, 3}, 4).empty());
+  EXPECT_TRUE(followed({}, 4).empty());
 }
 
 TEST(Lossless, ManyRandomRequests) {

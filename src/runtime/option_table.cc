@@ -19,6 +19,7 @@ using namespace option_rows;
 
 constexpr auto kModel = OptionGroup::kModel;
 constexpr auto kAttention = OptionGroup::kAttention;
+constexpr auto kDrafting = OptionGroup::kDrafting;
 
 bool is_budget(std::string_view text) {
   try {
@@ -88,11 +89,16 @@ std::vector<Option> attention_rows() {
       integer({"correct_every", "--correct-every", kAttention,
                "KV cache correction stride in tokens, 0 = off", "the plan's"},
               0, kMost, TIDAL_MEMBER(method.correct_every)),
-      toggle({"lossless", "--lossless", kAttention,
+  };
+}
+
+std::vector<Option> drafting_rows() {
+  return {
+      toggle({"lossless", "--lossless", kDrafting,
               "The method drafts and full attention decides: exactly its tokens, sooner"},
              TIDAL_MEMBER(method.lossless)),
       integer(
-          {"drafts", "--drafts", kAttention, "With lossless: tokens drafted before each decision",
+          {"drafts", "--drafts", kDrafting, "With lossless: tokens drafted before each decision",
            "as many as pay, by measured times"},
           0, kMostDrafts, TIDAL_MEMBER(method.drafts)),
   };
@@ -106,6 +112,8 @@ std::string_view option_group_name(OptionGroup group) {
       return "Model";
     case OptionGroup::kAttention:
       return "Attention";
+    case OptionGroup::kDrafting:
+      return "Drafting";
     case OptionGroup::kGeneration:
       return "Generation";
   }
@@ -139,7 +147,7 @@ Request make_request(const Options& options) {
 const std::vector<Option>& option_table() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all;
-    for (auto rows : {model_rows(), attention_rows(), generation_rows()}) {
+    for (auto rows : {model_rows(), attention_rows(), drafting_rows(), generation_rows()}) {
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }
     return all;

@@ -36,7 +36,7 @@ struct Options {
 // A request as the options set it, without a prompt.
 Request make_request(const Options& options);
 
-enum class OptionGroup { kModel, kAttention, kGeneration };
+enum class OptionGroup { kModel, kAttention, kDrafting, kGeneration };
 std::string_view option_group_name(OptionGroup group);  // "Model", ...
 
 enum class OptionType { kText, kTexts, kInteger, kNumber, kChoice, kSwitch };

@@ -48,17 +48,22 @@ Json timings_json(const Progress& progress) {
   // The first token comes with the prompt: it costs no step.
   const auto steps = static_cast<double>(std::max<int64_t>(0, progress.generated - 1));
   const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0.0; };
-  return {{"cache_n", progress.cached_tokens},
-          {"prompt_n", progress.read_tokens - progress.cached_tokens},
-          {"prompt_ms", progress.prompt_ms},
-          {"prompt_per_token_ms", ratio(progress.prompt_ms, read)},
-          {"prompt_per_second", ratio(1e3 * read, progress.prompt_ms)},
-          {"predicted_n", progress.generated},
-          {"predicted_ms", progress.generate_ms},
-          {"predicted_per_token_ms", ratio(progress.generate_ms, steps)},
-          {"predicted_per_second", ratio(1e3 * steps, progress.generate_ms)},
-          {"rows_read", progress.rows.read},
-          {"rows_total", progress.rows.total}};
+  Json json = {{"cache_n", progress.cached_tokens},
+               {"prompt_n", progress.read_tokens - progress.cached_tokens},
+               {"prompt_ms", progress.prompt_ms},
+               {"prompt_per_token_ms", ratio(progress.prompt_ms, read)},
+               {"prompt_per_second", ratio(1e3 * read, progress.prompt_ms)},
+               {"predicted_n", progress.generated},
+               {"predicted_ms", progress.generate_ms},
+               {"predicted_per_token_ms", ratio(progress.generate_ms, steps)},
+               {"predicted_per_second", ratio(1e3 * steps, progress.generate_ms)},
+               {"rows_read", progress.rows.read},
+               {"rows_total", progress.rows.total}};
+  if (progress.speculation.on) {
+    json["draft_n"] = progress.speculation.drafted;
+    json["draft_n_accepted"] = progress.speculation.accepted;
+  }
+  return json;
 }
 
 Json progress_json(const Progress& progress) {
@@ -73,6 +78,11 @@ Json tidal_json(const Answer& answer) {
   Json json = {{"method", completion.method},           {"plan", completion.plan},
                {"rows_read", completion.rows.read},     {"rows_total", completion.rows.total},
                {"rows_share", completion.rows.share()}, {"corrections", completion.corrections}};
+  if (const SpeculationReport& report = completion.speculation; report.on) {
+    json["lossless"] = {{"drafted", report.drafted},
+                        {"accepted", report.accepted},
+                        {"gained", report.gained(completion.decode_ms)}};
+  }
   if (completion.method != "full" && completion.rows.read == completion.rows.total) {
     json["note"] =
         fmt::format("everything was read: {} tokens are below min_context, or within the budget",

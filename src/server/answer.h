@@ -40,6 +40,7 @@ struct Progress {
   double generate_ms = 0;  // from the first token to the last
   double since_ms = 0;     // from the request
   RowsReport rows;
+  SpeculationReport speculation;
 };
 
 struct Answer {

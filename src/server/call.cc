@@ -129,10 +129,12 @@ void read_method(GenerateCall& call, const Json& value) {
   if (!value.is_object()) refuse_value("tidal", value, "an object");
   for (const auto& [name, member] : value.items()) {
     const Option* option = find_row(name, OptionGroup::kAttention);
+    if (option == nullptr) option = find_row(name, OptionGroup::kDrafting);
     if (option == nullptr) {
       std::string known;
       for (const Option& row : option_table()) {
-        if (row.group == OptionGroup::kAttention) known += (known.empty() ? "" : ", ") + row.name;
+        if (row.group != OptionGroup::kAttention && row.group != OptionGroup::kDrafting) continue;
+        known += (known.empty() ? "" : ", ") + row.name;
       }
       refuse("tidal." + name,
              fmt::format("'tidal' has no field {}; available: {}", quote(name, 60), known));

@@ -276,6 +276,7 @@ void Generation::on_finish(size_t index, const Completion& completion, Clock::ti
   progress.generate_ms = progress.generated > 1 ? completion.decode_ms : 0;
   progress.since_ms = milliseconds(now - began_);
   progress.rows = completion.rows;
+  progress.speculation = completion.speculation;
   service_.metrics().finished(progress);
   if (call_.stream) responder_.write(format_->finish(answer));
   if (++n_finished_ < answers_.size()) return;

@@ -60,6 +60,10 @@ constexpr std::array kRows{
         TIDAL_VALUE(v.sum.rows.read)},
     Row{"tidal:rows_full_total", kCounter, "Rows that full attention would have read",
         TIDAL_VALUE(v.sum.rows.total)},
+    Row{"tidal:drafted_tokens_total", kCounter, "Tokens drafted for lossless answers",
+        TIDAL_VALUE(v.sum.speculation.drafted)},
+    Row{"tidal:accepted_tokens_total", kCounter, "... that full attention said too",
+        TIDAL_VALUE(v.sum.speculation.accepted)},
     Row{"tidal:requests_total", kCounter, "Answers that were completed", TIDAL_VALUE(v.n_finished)},
     Row{"tidal:requests_failed_total", kCounter, "Requests that ended with an error",
         TIDAL_VALUE(v.n_failed)},
@@ -85,9 +89,10 @@ constexpr std::array kRows{
     Row{"llamacpp:n_decode_total", kCounter, "Total number of steps", TIDAL_VALUE(v.now.steps)},
     Row{"llamacpp:n_tokens_max", kCounter, "Largest number of tokens of a request",
         TIDAL_VALUE(v.longest)},
-    Row{"llamacpp:spec_decode_num_draft_tokens_total", kCounter, "Drafted tokens", TIDAL_VALUE(0)},
+    Row{"llamacpp:spec_decode_num_draft_tokens_total", kCounter, "Drafted tokens",
+        TIDAL_VALUE(v.sum.speculation.drafted)},
     Row{"llamacpp:spec_decode_num_accepted_tokens_total", kCounter, "Accepted draft tokens",
-        TIDAL_VALUE(0)},
+        TIDAL_VALUE(v.sum.speculation.accepted)},
     Row{"llamacpp:spec_decode_num_drafts_total", kCounter, "Drafts", TIDAL_VALUE(0)},
     Row{"llamacpp:prompt_tokens_seconds", kGauge, "Average prompt throughput in tokens/s",
         TIDAL_VALUE(ratio(read_tokens(v), v.sum.prompt_ms / 1e3))},
@@ -114,6 +119,10 @@ constexpr std::array kRows{
     Row{"vllm:prompt_tokens_total", kCounter, "Tokens of prompts",
         TIDAL_VALUE(v.sum.prompt_tokens)},
     Row{"vllm:generation_tokens_total", kCounter, "Tokens generated", TIDAL_VALUE(v.sum.generated)},
+    Row{"vllm:spec_decode_num_draft_tokens_total", kCounter, "Drafted tokens",
+        TIDAL_VALUE(v.sum.speculation.drafted)},
+    Row{"vllm:spec_decode_num_accepted_tokens_total", kCounter, "Accepted draft tokens",
+        TIDAL_VALUE(v.sum.speculation.accepted)},
     Row{"vllm:request_success_total", kCounter, "Answers that were completed",
         TIDAL_VALUE(v.n_finished)},
 };
@@ -170,6 +179,8 @@ void Metrics::finished(const Progress& progress) {
   sum_.generate_ms += progress.generate_ms;
   sum_.rows.read += progress.rows.read;
   sum_.rows.total += progress.rows.total;
+  sum_.speculation.drafted += progress.speculation.drafted;
+  sum_.speculation.accepted += progress.speculation.accepted;
   steps_generated_ += std::max<int64_t>(0, progress.generated - 1);
   longest_ = std::max(longest_, progress.prompt_tokens + progress.generated);
   ++n_finished_;

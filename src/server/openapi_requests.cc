@@ -85,9 +85,10 @@ Json generation_fields() {
   for (const CallField& field : call_fields()) {
     properties[std::string(field.name)] = Json::parse(field.schema);
   }
-  properties["tidal"] = {{"type", "object"},
-                         {"additionalProperties", false},
-                         {"properties", options_of(OptionGroup::kAttention)}};
+  Json tidal = options_of(OptionGroup::kAttention);
+  tidal.update(options_of(OptionGroup::kDrafting));
+  properties["tidal"] = {
+      {"type", "object"}, {"additionalProperties", false}, {"properties", std::move(tidal)}};
   return properties;
 }
 

@@ -250,6 +250,19 @@ class Method(Case):
     def test_a_budget_below_what_is_always_read(self):
         self.fails(*generate("-p", "a", "--budget", "5"), says=["budget:5", "sinks + recent + 1"])
 
+    def test_lossless_is_full_attention_sooner(self):
+        for temperature in ("0", "0.9"):
+            ask = generate("-p", TEXT, "-n", "40", "--temp", temperature, "--ignore-eos")
+            full = self.good_json(*ask, "--method", "full")
+            got = self.good_json(*ask, *SPARSE, "--lossless", "--drafts", "4")
+            self.assertEqual(got["tokens"], full["tokens"])
+            self.assertEqual(got["rows"]["total"], full["rows"]["total"])
+            self.assertGreaterEqual(got["lossless"]["drafted"], got["lossless"]["accepted"])
+            self.assertGreater(got["lossless"]["drafted"], 0)
+            self.assertNotIn("lossless", full)
+        text = self.good(*generate("-p", TEXT, "-n", "8", "--ignore-eos", "--lossless", *SPARSE))
+        self.assertRegex(text.err, r"lossless, \d+ of \d+ drafts were right")
+
     def test_corrections_are_counted(self):
         got = self.run_with("--correct-every", "3", *SPARSE)
         self.assertEqual(got["corrections"], 2)  # after 3 and 6 of 7 decoded rows

@@ -158,6 +158,17 @@ class Serve(Case):
         self.assertLess(reply["tidal"]["rows_share"], 1)
         self.assertNotIn("note", reply["tidal"])
 
+    def test_lossless(self):
+        ask = {"prompt": "x" * 300, "max_tokens": 30, "temperature": 0.9, "seed": 5}
+        tidal = {"method": "tidal", "budget": 32, "min_context": 0, "lossless": True, "drafts": 3}
+        got = self.server.post("/v1/completions", **ask, tidal=tidal)
+        full = self.server.post("/v1/completions", **ask, tidal={"method": "full"})
+        self.assertEqual(got["choices"], full["choices"])
+        self.assertGreater(got["tidal"]["lossless"]["drafted"], 0)
+        self.assertEqual(got["timings"]["draft_n"], got["tidal"]["lossless"]["drafted"])
+        self.assertEqual(got["timings"]["draft_n_accepted"], got["tidal"]["lossless"]["accepted"])
+        self.assertNotIn("draft_n", full["timings"])
+
     def test_responses(self):
         reply = self.server.post("/v1/responses", input="Hi", instructions="S", max_output_tokens=4)
         self.assertEqual(reply["object"], "response")

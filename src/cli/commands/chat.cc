@@ -292,6 +292,7 @@ void add_chat(CLI::App& app, Work& work) {
   command->add_option("--system-prompt", flags->system_prompt, "System message (short: -sys)");
   add_options(*command, OptionGroup::kGeneration, flags->model);
   add_options(*command, OptionGroup::kAttention, flags->model);
+  add_options(*command, OptionGroup::kDrafting, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return Chat(*flags).run(); }; });
 }

@@ -136,6 +136,7 @@ void add_generate(CLI::App& app, Work& work) {
       ->excludes("--grammar")
       ->excludes("--json-schema");
   add_options(*command, OptionGroup::kAttention, flags->model);
+  add_options(*command, OptionGroup::kDrafting, flags->model);
   add_model_flags(*command, flags->model);
   command->callback([flags, &work] { work = [flags] { return generate(*flags); }; });
 }

@@ -294,6 +294,7 @@ void add_serve(CLI::App& app, Work& work) {
   command->get_option("--seed")->default_str("another for every request");
   flags->model.sampling.seed = server::kAnySeed;
   add_options(*command, OptionGroup::kAttention, flags->model);
+  add_options(*command, OptionGroup::kDrafting, flags->model);
   add_options(*command, OptionGroup::kModel, flags->model);
   command->callback([flags, &work] { work = [flags] { return serve(*flags); }; });
 }
