@@ -27,7 +27,9 @@ target_compile_definitions(tidal_options INTERFACE SPDLOG_FMT_EXTERNAL)
 target_compile_options(tidal_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow
                        $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> -ffp-contract=off)
 if(TIDAL_SANITIZE)
-  target_compile_options(tidal_options INTERFACE -fsanitize=${TIDAL_SANITIZE}
+  # Without UBSan's checks of every pointer to an object, a third of the time of a compilation: ASan
+  # sees what is not there.
+  target_compile_options(tidal_options INTERFACE -fsanitize=${TIDAL_SANITIZE} -fno-sanitize=null,vptr
                          -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(tidal_options INTERFACE -fsanitize=${TIDAL_SANITIZE})
 endif()
