@@ -91,7 +91,9 @@ class Bench {
     }
     limits.max_decoded = kWarmupSteps + options.decode_tokens;
     limits.max_contenders =
-        static_cast<int32_t>(options.methods.size()) * (options.operators ? 1 + kMaxVariants : 1);
+        static_cast<int32_t>(options.methods.size()) * (options.operators ? 1 + kMaxVariants : 1) +
+        (options.drafts > 0 ? 1 : 0);
+    limits.max_drafts = options.drafts;
     return limits;
   }
 
@@ -196,6 +198,13 @@ class Bench {
         contestants.push_back({sequences_.enter(batch, variant), true});
       }
     }
+    if (options_.drafts > 0) {
+      MethodOptions verification;
+      verification.name = "full";
+      verification.lossless = true;
+      verification.drafts = options_.drafts;
+      contestants.push_back({sequences_.enter(batch, verification)});
+    }
     const std::string test = test_name(depth, batch);
     std::vector<Sampler> samplers(static_cast<size_t>(batch), Sampler({}, vocab_size_));
     for (int64_t i = 0; i < kWarmupSteps + options_.decode_tokens; ++i) {
@@ -205,7 +214,7 @@ class Bench {
         const double ms = step(contestant, token, /*look=*/false, samplers);
         if (i < kWarmupSteps) continue;
         contestant.ms.push_back(ms);
-        if (!options_.operators) continue;
+        if (!options_.operators || contestant.contender.drafts > 0) continue;
         sequences_.step_back(contestant.contender);
         step(contestant, token, /*look=*/true, samplers);
         if (options_.step_queries > 1 && contestant.method().name() == "full") {
@@ -214,12 +223,14 @@ class Bench {
       }
       if (!events_.on_progress(test, i + 1, kWarmupSteps + options_.decode_tokens)) return false;
     }
-    const auto full = std::find_if(contestants.begin(), contestants.end(),
-                                   [](const auto& c) { return c.method().name() == "full"; });
+    const auto full = std::find_if(contestants.begin(), contestants.end(), [](const Contestant& c) {
+      return c.method().name() == "full" && c.contender.drafts == 0;
+    });
     for (const Contestant& contestant : contestants) {
       const BenchRow row =
           row_of(contestant, depth, batch, full == contestants.end() ? nullptr : &*full);
       if (!events_.on_row(row)) return false;
+      if (row.drafts > 0) continue;
       if (options_.operators && !operator_rows(row, contestant)) return false;
     }
     sequences_.truncate(depth);
@@ -236,13 +247,16 @@ class Bench {
     BenchRow row;
     row.test = test_name(depth, batch);
     row.depth = depth;
+    row.drafts = contestant.contender.drafts;
+    if (row.drafts > 0) row.test += fmt::format(": verification of {}", row.drafts);
     row.method = contestant.method().name();
     row.plan = contestant.method().plan_line();
     row.ms_median = median(contestant.ms);
     row.ms_min = smallest(contestant.ms);
-    row.tokens_per_second = 1000 * batch / row.ms_median;
+    row.tokens_per_second = 1000 * batch * (1 + row.drafts) / row.ms_median;
     row.rows_share = contestant.contender.rows().share();
-    const auto n_steps = static_cast<double>(options_.decode_tokens * (options_.operators ? 2 : 1));
+    const bool twice = options_.operators && row.drafts == 0;
+    const auto n_steps = static_cast<double>(options_.decode_tokens * (twice ? 2 : 1));
     rate(row, static_cast<double>(model().step_weight_bytes()) + cache_bytes(contestant) / n_steps);
     if (full != nullptr) {
       std::vector<double> ratios(contestant.ms.size());

@@ -30,12 +30,14 @@ struct BenchOptions {
   int64_t prompt_tokens = 512;         // prefill test, 0: none
   int32_t repetitions = 0;   // of the prefill test; 0: three, or one if that takes over 30 s
   bool operators = false;    // rows for operators too
+  int32_t drafts = 0;        // also full attention's step of a token and so many drafts; 0: none
   int32_t step_queries = 1;  // with operators: full attention of this many queries per step
   uint64_t seed = 1;
 };
 
 struct BenchRow {
-  std::string test;  // "tg16 @ d4096", "tg16 @ d4096 x8", "pp512", "tg16 @ d4096: rope"
+  std::string test;  // "tg16 @ d4096", "tg16 @ d4096 x8", "pp512", "tg16 @ d4096: rope",
+                     // "tg16 @ d4096: verification of 4"
   std::string method;
   std::string plan;
   double ms_median = 0;  // per step for decode, per prompt for prefill, per call of an operator
@@ -47,6 +49,7 @@ struct BenchRow {
   double bandwidth_share = 0;
   double speedup_vs_full = 0;  // 0 if `full` was not measured at this depth
   int64_t depth = -1;          // of whole decode steps; -1: another test
+  int32_t drafts = 0;          // verified in a step
   double calls = 0;            // operators: per step; 0 for other tests
   double step_share =
       0;  // operators: of the time of the same step and its sampling, all calls together

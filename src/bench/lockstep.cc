@@ -28,10 +28,12 @@ std::vector<float> make_bank(int64_t width, std::mt19937_64& random) {
 RuntimeLimits runtime_limits(const LockstepLimits& limits) {
   // A contender copies the last page of each cache when it first writes into it.
   const int64_t pages =
-      pages_of(limits.max_filled) + limits.max_contenders * (pages_of(limits.max_decoded) + 1);
+      pages_of(limits.max_filled) +
+      limits.max_contenders * (pages_of(limits.max_decoded + limits.max_drafts) + 1);
   return {.max_sequences = limits.n_sequences,
-          .max_length = limits.max_filled + limits.max_decoded,
-          .n_pages = limits.n_sequences * pages};
+          .max_length = limits.max_filled + limits.max_decoded + limits.max_drafts,
+          .n_pages = limits.n_sequences * pages,
+          .max_logit_rows = limits.n_sequences * (1 + limits.max_drafts)};
 }
 
 }  // namespace
@@ -41,7 +43,8 @@ Lockstep::Lockstep(std::shared_ptr<const Model> model, Backend& backend,
     : runtime_(std::move(model), backend, options, runtime_limits(limits)) {
   caches_.reserve(static_cast<size_t>(limits.n_sequences));
   for (int32_t i = 0; i < limits.n_sequences; ++i) {
-    caches_.emplace_back(runtime_.pool(), limits.max_filled + limits.max_decoded);
+    caches_.emplace_back(runtime_.pool(),
+                         limits.max_filled + limits.max_decoded + limits.max_drafts);
   }
 }
 
@@ -53,7 +56,9 @@ Contender Lockstep::enter(int32_t n, const MethodOptions& method) {
   for (int32_t i = 0; i < n; ++i) {
     contender.sequences.emplace_back(shared, runtime_.decoder().attention_shape(),
                                      caches_[static_cast<size_t>(i)].fork(), tokens);
+    if (method.lossless) contender.sequences.back().make_lossless();
   }
+  contender.drafts = method.lossless ? method.drafts : 0;
   return contender;
 }
 
@@ -65,9 +70,12 @@ std::span<const float> Lockstep::decode(Contender& contender, int32_t token) {
   stepping_.clear();
   for (Sequence& sequence : contender.sequences) {
     sequence.enqueue(token);
+    for (int32_t i = 0; i < contender.drafts; ++i) sequence.enqueue_draft(token);
     stepping_.push_back(&sequence);
   }
-  return runtime_.run(stepping_);
+  const std::span<const float> logits = runtime_.run(stepping_);
+  for (Sequence& sequence : contender.sequences) sequence.drop_drafts();
+  return logits;
 }
 
 void Lockstep::step_back(Contender& contender) {

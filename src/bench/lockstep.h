@@ -22,6 +22,7 @@ namespace tidal {
 // One method's side of the participating sequences.
 struct Contender {
   std::vector<Sequence> sequences;
+  int32_t drafts = 0;  // verified in each step
 
   const AttentionMethod& method() const { return sequences.front().method(); }
   RowsRead rows_read() const;  // of all sequences
@@ -33,6 +34,7 @@ struct LockstepLimits {
   int64_t max_filled = 0;      // tokens of a sequence's cache, and of a prompt
   int64_t max_decoded = 0;     // tokens of a contender after them
   int32_t max_contenders = 1;  // at the same time
+  int32_t max_drafts = 0;      // that a lossless contender verifies in a step
 };
 
 class Lockstep {
@@ -42,10 +44,11 @@ class Lockstep {
            const LockstepLimits& limits);
 
   // The first n sequences, by this method, from the current end of the caches. A contender must be
-  // destroyed before the caches are filled further or cut.
+  // destroyed before the caches are filled further or cut. A lossless one verifies method.drafts
+  // drafts in each step, and takes none of them.
   Contender enter(int32_t n, const MethodOptions& method);
-  // Decodes one token each; returns the logits after them: [n, vocab_size], valid until the next
-  // call.
+  // Decodes one token each; returns the logits after them and after their drafts, [n * (1 +
+  // drafts), vocab_size], valid until the next call.
   std::span<const float> decode(Contender& contender, int32_t token);
   // Undoes the contender's last token.
   void step_back(Contender& contender);

@@ -91,6 +91,29 @@ TEST_F(LockstepTest, ContendersDoNotDisturbOneAnother) {
   }
 }
 
+// A verification's first logits are full attention's; each step moves on by one token.
+TEST_F(LockstepTest, ALosslessContenderVerifiesDrafts) {
+  MethodOptions full;
+  full.name = "full";
+  MethodOptions lossless = full;
+  lossless.lossless = true;
+  lossless.drafts = 3;
+  LockstepLimits more = limits(1);
+  more.max_drafts = 3;
+  Lockstep sequences(model_, *backend_, {}, more);
+  ASSERT_TRUE(sequences.fill(kDepth, 7, go_on));
+  Contender expected = sequences.enter(1, full);
+  Contender verifying = sequences.enter(1, lossless);
+  const auto vocab = static_cast<size_t>(model_->config().vocab_size);
+  for (int32_t token = 5; token < 15; ++token) {
+    const std::vector<float> one = copy(sequences.decode(expected, token));
+    const std::span<const float> four = sequences.decode(verifying, token);
+    ASSERT_EQ(four.size(), 4 * vocab);
+    ASSERT_EQ(copy(four.first(vocab)), one);
+  }
+  EXPECT_EQ(verifying.rows().total, expected.rows().total);
+}
+
 TEST_F(LockstepTest, FillReachesTheDepthAndStopsWhenTold) {
   Lockstep sequences(model_, *backend_, {}, {.n_sequences = 2, .max_filled = 2000});
   int64_t last = 0;

@@ -12,7 +12,7 @@ namespace tidal {
 
 class ChunkBudget {
  public:
-  static constexpr int32_t kLeastRows = 16;
+  static constexpr int32_t kLeastRows = 4;
   static constexpr double kMostSeconds = 0.25;
 
   explicit ChunkBudget(int32_t most_rows) : most_rows_(most_rows) {}

@@ -21,8 +21,21 @@ Dry make_dry(const SamplingOptions& options, int32_t vocab_size, const SamplerCo
   return {options, vocab_size, context.max_length, std::move(breakers)};
 }
 
-bool is_in(std::span<const uint32_t> mask, size_t token) {
-  return (mask[token / 32] >> (token % 32) & 1) != 0;
+// Most words of a mask rule out all of their tokens, or none.
+void rule_out(std::span<const uint32_t> mask, std::span<float> logits) {
+  for (size_t first = 0; first < logits.size(); first += 32) {
+    const uint32_t word = mask[first / 32];
+    if (word == ~uint32_t{0}) continue;
+    const std::span<float> those =
+        logits.subspan(first, std::min<size_t>(32, logits.size() - first));
+    if (word == 0) {
+      std::ranges::fill(those, kNever);
+      continue;
+    }
+    for (size_t i = 0; i < those.size(); ++i) {
+      if ((word >> i & 1) == 0) those[i] = kNever;
+    }
+  }
 }
 
 }  // namespace
@@ -62,11 +75,7 @@ std::span<const float> Sampler::adjust(std::span<const float> logits,
     return logits;
   }
   std::copy(logits.begin(), logits.end(), scratch_->adjusted.begin());
-  if (!mask.empty()) {
-    for (size_t i = 0; i < scratch_->adjusted.size(); ++i) {
-      if (!is_in(mask, i)) scratch_->adjusted[i] = kNever;
-    }
-  }
+  if (!mask.empty()) rule_out(mask, scratch_->adjusted);
   for (const int32_t token : never) scratch_->adjusted[static_cast<size_t>(token)] = kNever;
   for (const auto& [token, bias] : options_.logit_bias) {
     scratch_->adjusted[static_cast<size_t>(token)] += bias;

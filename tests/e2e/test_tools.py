@@ -186,6 +186,13 @@ class Bench(Case):
         self.assertTrue(math.isclose(sparse["speedup_vs_full"],
                                      full["ms_median"] / sparse["ms_median"], rel_tol=1e-6))
 
+    def test_drafts(self):
+        result = self.good(*self.SMALL, "-m", MODEL, "--drafts", "3", "--json")
+        rows = result.json()["rows"]
+        self.assertEqual([row["test"] for row in rows if "verification" in row["test"]],
+                         ["tg2 @ d0: verification of 3", "tg2 @ d64: verification of 3"])
+        self.assertRegex(result.err, r"lossless at depth 64, 3 drafts by tidal.*: \d\.\d+ \(70 %\)")
+
     def test_crossover(self):
         words = ("bench", "-m", MODEL, "-n", "2", "-t", "1", "--crossover", "--budget", "32")
         result = self.good(*words, "-d", "64,128", "--json")

@@ -87,6 +87,42 @@ Json crossover_json(const std::vector<DepthSpeedup>& speedups, const BenchRow& l
           {"default", in_force}};
 }
 
+// What drafts by each method would make of full attention's speed, where so many of them are right.
+class LosslessNotes {
+ public:
+  // Rows of a depth come in the order of the methods, the verification last.
+  void add(const BenchRow& row) {
+    if (row.depth < 0) return;
+    if (row.drafts == 0) {
+      if (row.method == "full") {
+        full_ms_ = row.ms_median;
+        drafting_.clear();
+      } else {
+        drafting_.push_back(row);
+      }
+      return;
+    }
+    for (const BenchRow& method : drafting_) {
+      const double ms = row.drafts * method.ms_median + row.ms_median;
+      std::string line;
+      for (const double right : {0.7, 0.8, 0.9, 1.0}) {
+        double tokens = 1, all = 1;
+        for (int32_t i = 0; i < row.drafts; ++i) tokens += all *= right;
+        line += fmt::format("{}{:.2f} ({:.0f} %)", line.empty() ? "" : ", ", tokens * full_ms_ / ms,
+                            100 * right);
+      }
+      note(
+          "lossless at depth {}, {} drafts by {}, times as fast as full (drafts that are right): "
+          "{}",
+          row.depth, row.drafts, method.method, line);
+    }
+  }
+
+ private:
+  double full_ms_ = 0;
+  std::vector<BenchRow> drafting_;
+};
+
 void prepare_crossover(Flags& flags) {
   const bool two = flags.methods.size() == 2;
   if (!two || std::count(flags.methods.begin(), flags.methods.end(), "full") != 1) {
@@ -136,9 +172,11 @@ int bench(Flags& flags) {
   };
   std::vector<DepthSpeedup> speedups;
   BenchRow last;
+  LosslessNotes lossless;
   events.on_row = [&](const BenchRow& row) {
     bar.clear();
     table.add(row);
+    lossless.add(row);
     if (row.depth >= 0 && row.method != "full") {
       speedups.push_back({row.depth, row.speedup_vs_full});
       last = row;
@@ -206,6 +244,13 @@ void add_bench(CLI::App& app, Work& work) {
       ->needs("--shape")
       ->capture_default_str();
   add_cases(*command, flags->bench, flags->crossover);
+  command
+      ->add_option("--drafts", flags->bench.drafts,
+                   "Full attention's step of a token and N drafts too, and what that makes of "
+                   "--lossless")
+      ->group(kGroup)
+      ->check(whole_number(0, kMostDrafts))
+      ->capture_default_str();
   command
       ->add_flag("--ops", flags->bench.operators,
                  "Rows of the operators of a step too: ms a call, calls and share of the step")
