@@ -31,10 +31,10 @@ def make_requests(rng):
     for number in range(REQUESTS):
         # Prompts that begin alike share pages.
         prompt = rng.choice(openings) + " " + " ".join(rng.choices(WORDS, k=rng.randint(1, 120)))
-        body = {"max_tokens": rng.randint(5, 200), "temperature": rng.choice([0, 0.8, 1.5]),
+        body = {"max_tokens": rng.randint(5, 500), "temperature": rng.choice([0, 0.8, 1.5]),
                 "seed": number, "ignore_eos": rng.random() < 0.7}
         body["tidal"] = {"method": rng.choice(METHODS), "budget": rng.choice([32, 64]),
-                         "min_context": 0}
+                         "min_context": 0, "lossless": rng.random() < 0.3}
         path = rng.choice(["/completion", "/v1/completions", "/v1/chat/completions"])
         if path == "/v1/chat/completions":
             body["messages"] = [{"role": "user", "content": prompt}]
@@ -152,7 +152,7 @@ def main():
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 30
     os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16:detect_leaks=1")
     requests = make_requests(random.Random(1))
-    flags = ("-c", CONTEXT, "-np", 8, "--max-queue", 64, "--metrics", "-t", 2)
+    flags = ("-c", CONTEXT, "-np", 8, "--kv-unified", "--max-queue", 64, "--metrics")
     with Server(*flags) as server:
         client = Client(server)
         expected = [client.whole(path, {**body, "cache_salt": f"alone {n}"})
