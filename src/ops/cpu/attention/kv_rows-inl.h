@@ -41,7 +41,8 @@ inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr bool kManyRegisters = HWY_TARGET != HWY_AVX2;
 inline constexpr int kStepRows = kPageRows;  // of V at a time
 inline constexpr int kDotRows = 4;           // of K
-inline constexpr int kHeadTile = kManyRegisters ? 4 : 2;
+// Heads share the conversion of rows to floats, and keep their sums in registers.
+inline constexpr int kHeadTile = kManyRegisters ? 6 : 2;
 inline constexpr int kValueVectors = 4;
 
 // Elements j, j + 1, ... of a row as floats; j a multiple of the lanes.
@@ -304,17 +305,12 @@ HWY_INLINE void sum_rows(const float* p, int64_t stride, const std::byte* const*
 }
 
 // Calls f(std::integral_constant<int, tile>, first head) for tiles that cover n heads.
-template <class F>
-HWY_INLINE void for_head_tiles(int n, F&& f) {
-  int h = 0;
-  for (; h + kHeadTile <= n; h += kHeadTile) f(std::integral_constant<int, kHeadTile>(), h);
-  if constexpr (kHeadTile > 3) {
-    if (n - h == 3) return f(std::integral_constant<int, 3>(), h);
+template <int kTile = kHeadTile, class F>
+HWY_INLINE void for_head_tiles(int n, F&& f, int h = 0) {
+  for (; h + kTile <= n; h += kTile) f(std::integral_constant<int, kTile>(), h);
+  if constexpr (kTile > 1) {
+    if (h < n) for_head_tiles<kTile - 1>(n, f, h);
   }
-  if constexpr (kHeadTile > 2) {
-    if (n - h == 2) return f(std::integral_constant<int, 2>(), h);
-  }
-  if (n - h == 1) f(std::integral_constant<int, 1>(), h);
 }
 
 }  // namespace HWY_NAMESPACE
