@@ -58,6 +58,14 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(done.method, "full")
         self.assertEqual(done.rows_share, 1)
 
+    def test_lossless_tokens_are_those_of_full_attention(self):
+        full = self.engine.generate(20 * PROMPT, method="full")
+        done = self.engine.generate(20 * PROMPT, lossless=True, drafts=3, min_context=0, budget="32")
+        self.assertEqual(done.tokens, full.tokens)
+        self.assertGreater(done.drafted, 0)
+        self.assertLessEqual(done.accepted, done.drafted)
+        self.assertEqual((full.drafted, full.accepted), (0, 0))
+
     def test_chats(self):
         messages = [{"role": "user", "content": "Hello"}]
         tokens = self.engine.tokenize_chat(messages, "Well")

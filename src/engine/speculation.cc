@@ -152,24 +152,25 @@ void Speculation::judge(ActiveRequest& request, bool right) const {
 }
 
 void Speculation::count_token(ActiveRequest& request) const {
+  if (request.completion.tokens.size() == 1) return;  // it came with the prompt
   request.drafting->full_seconds += length_.step_seconds();
 }
 
 void Speculation::measured(Requests running, std::span<const Scheduled> scheduled, double seconds) {
-  int32_t drafts = 0, verifications = 0, rows = 0;
+  int32_t drafts = 0, verifications = 0, rows = 0, others = 0;
   for (const Scheduled& part : scheduled) {
-    if (part.work.kind == WorkKind::kPrompt || part.work.kind == WorkKind::kCorrect) return;
-    if (!running[part.index]->drafting) continue;
+    const bool lossless = running[part.index]->drafting.has_value();
     if (part.work.kind == WorkKind::kDecode) {
-      ++drafts;
-    } else if (part.work.last) {
+      drafts += lossless;
+    } else if (part.work.kind == WorkKind::kVerify && part.work.last) {
       ++verifications;
       rows += part.work.n_rows;
     } else {
-      return;
+      ++others;  // chunks of any length
     }
   }
   if (drafts > 0) left_ = std::max(0, left_ - 1);
+  if (others > 0) return;
   if (drafts > 0 && verifications == 0) length_.drafted(seconds);
   if (verifications > 0 && drafts == 0) {
     length_.verified(static_cast<double>(rows) / verifications, seconds);

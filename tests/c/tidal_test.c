@@ -125,6 +125,8 @@ static void a_request_streams_its_text(tidal_engine* engine, const tidal_options
          tidal_request_number(request, TIDAL_PROMPT_TOKENS));
   EXPECT(tidal_request_number(request, TIDAL_PREFILL_MS) > 0);
   EXPECT(tidal_request_number(request, TIDAL_DECODE_MS) > 0);
+  EXPECT(tidal_request_number(request, TIDAL_DRAFTED) == 0);
+  EXPECT(tidal_request_number(request, TIDAL_ACCEPTED) == 0);
   tidal_request_free(request);
 }
 
