@@ -25,13 +25,15 @@ namespace tidal {
 
 // What a lossless request is about to say, unless full attention says otherwise.
 struct Drafting {
+  static constexpr double kExpectedRepeats = 0.6;
+
   std::optional<Sampler> sampler;  // draws drafts of this round
   int32_t in_grammar = 0;          // of them, accepted by the grammar so far
   bool begun = false;              // this round
   bool over = false;               // no more in it
   bool repeats = false;            // they are what followed before, not the method's
   double acceptance = 0.8;         // share that was right of late
-  double repeat_acceptance = 0.6;
+  double repeat_acceptance = kExpectedRepeats;
   int64_t drafted = 0, accepted = 0;
   double full_seconds = 0;  // in which full attention would have come as far
 };

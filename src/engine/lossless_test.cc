@@ -67,6 +67,24 @@ TEST(Lossless, TokensAreThoseOfFullAttention) {
   }
 }
 
+// A draft that read everything would be as right, and gain nothing.
+TEST(Lossless, DraftsReadWhatTheMethodReads) {
+  Engine engine(options(1));
+  Request request = make_request(engine, long_text(300), "tidal", kOwn);
+  request.max_tokens = 60;
+  request.attention.lossless = true;
+  request.attention.drafts = 4;
+  const Completion got = engine.run(request);
+  const int64_t steps = std::ssize(got.tokens) - 1;
+  const int64_t drafted = got.speculation.drafted;
+  ASSERT_GT(drafted, steps);
+  // Layers, KV heads, K and V, of a whole cache at the end.
+  const double step = 4.0 * 2 * 2 * static_cast<double>(got.prompt_tokens + 60);
+  const auto passes = static_cast<double>(steps - got.speculation.accepted + 1);
+  EXPECT_LT(static_cast<double>(got.rows.read),
+            step * (passes + 0.6 * static_cast<double>(drafted)));
+}
+
 // In a batch every request is in another phase, and too few pages pause some of them.
 TEST(Lossless, NothingBesideARequestChangesItsTokens) {
   EngineOptions crowded = options(8);

@@ -295,7 +295,9 @@ bool RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
     return false;
   }
   const int32_t token = draw(request, logits);
-  if (ends_text(request, token)) {
+  if (token < 0 || ends_text(request, tokenizer_, token)) {
+    const std::vector<int32_t>& stops = request.request.stop_tokens;
+    if (std::ranges::find(stops, token) != stops.end()) request.completion.stop_token = token;
     finish(request, FinishReason::kStop);
     return false;
   }
@@ -318,17 +320,6 @@ bool RequestLoop::take_logits(ActiveRequest& request, std::span<const float> log
     finish(request, FinishReason::kLength);
   }
   return drafted && request.sequence.has_value();
-}
-
-// A drawn token that is not part of the text.
-bool RequestLoop::ends_text(ActiveRequest& request, int32_t token) const {
-  if (token < 0) return true;
-  if (std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end()) {
-    request.completion.stop_token = token;
-    return true;
-  }
-  const bool may_stop = !request.request.ignore_eos || request.grammar.has_value();
-  return may_stop && tokenizer_.is_end_of_generation(token);
 }
 
 void RequestLoop::keep(const ActiveRequest& request) {

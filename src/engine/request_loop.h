@@ -63,7 +63,6 @@ class RequestLoop {
                           std::span<const float> logits);
   void take_verified(ActiveRequest& request, const Scheduled& part, std::span<const float> logits);
   std::span<const float> logits_of(std::span<const float> logits, int32_t row) const;
-  bool ends_text(ActiveRequest& request, int32_t token) const;
   bool take_logits(ActiveRequest& request, std::span<const float> logits);
   void keep(const ActiveRequest& request);
   void end_with(ActiveRequest& request, std::string error);

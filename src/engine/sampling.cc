@@ -1,5 +1,6 @@
 #include "engine/sampling.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -49,6 +50,13 @@ int32_t draw(ActiveRequest& request, std::span<const float> logits) {
   TIDAL_CHECK(!grammar || grammar->accept(token), "a token of the mask that the grammar refuses");
   request.sampler.accept(token);
   return token;
+}
+
+bool ends_text(const ActiveRequest& request, const Tokenizer& tokenizer, int32_t token) {
+  const std::vector<int32_t>& stops = request.request.stop_tokens;
+  if (std::ranges::find(stops, token) != stops.end()) return true;
+  const bool may_stop = !request.request.ignore_eos || request.grammar.has_value();
+  return may_stop && tokenizer.is_end_of_generation(token);
 }
 
 }  // namespace tidal

@@ -28,4 +28,7 @@ int32_t pick(ActiveRequest& request, Sampler& sampler, std::span<const float> lo
 // where no token ends a turn. Throws Error when none may come.
 int32_t draw(ActiveRequest& request, std::span<const float> logits);
 
+// Whether a token ends the request's text, and is no part of it.
+bool ends_text(const ActiveRequest& request, const Tokenizer& tokenizer, int32_t token);
+
 }  // namespace tidal

@@ -12,6 +12,8 @@ constexpr int64_t kLeastRepeated = 4;  // tokens, before what followed them coun
 constexpr int64_t kMostRepeated = 64;  // that are compared
 constexpr double kNewest = 0.05;       // weight of one draft in the share that was right
 
+constexpr double kForgotten = 0.002;  // of what is known of repetitions, in a round without
+
 bool is_decoding(const ActiveRequest& request) {
   return request.drafting.has_value() && request.sequence->unverified() == 1 &&
          !request.completion.tokens.empty();
@@ -99,18 +101,17 @@ void Speculation::begin(ActiveRequest& request, int32_t most) {
   drafting.sampler = request.sampler;
   const int32_t fixed = request.request.attention.drafts;
   const int32_t n = fixed >= 0 ? fixed : length_.choose_free(drafting.repeat_acceptance, most);
-  if (n == 0) return;
+  if (n == 0) {
+    drafting.repeat_acceptance +=
+        kForgotten * (Drafting::kExpectedRepeats - drafting.repeat_acceptance);
+    return;
+  }
   for (const int32_t token : what_followed(request.sequence->tokens(), kLeastRepeated, n)) {
-    if (!has_room(request) || ends_text(request, token)) break;
+    if (!has_room(request) || ends_text(request, tokenizer_, token)) break;
     request.sequence->enqueue_draft(token);
     ++drafting.drafted;
     drafting.over = drafting.repeats = true;
   }
-}
-
-bool Speculation::ends_text(const ActiveRequest& request, int32_t token) const {
-  return tokenizer_.is_end_of_generation(token) ||
-         std::ranges::find(request.request.stop_tokens, token) != request.request.stop_tokens.end();
 }
 
 // -1: this round has no more drafts.
@@ -119,7 +120,7 @@ int32_t Speculation::pick_draft(ActiveRequest& request, std::span<const float> l
   try {
     const int64_t ahead = request.sequence->n_drafts();
     const int32_t token = pick(request, *request.drafting->sampler, logits, ahead);
-    if (token < 0 || ends_text(request, token)) return -1;
+    if (token < 0 || ends_text(request, tokenizer_, token)) return -1;
     return !request.grammar || request.grammar->accept(token) ? token : -1;
   } catch (const Error&) {
     return -1;  // a grammar that cannot go on; the text may turn out otherwise

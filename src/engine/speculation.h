@@ -42,7 +42,6 @@ class Speculation {
  private:
   void begin(ActiveRequest& request, int32_t most);
   int32_t pick_draft(ActiveRequest& request, std::span<const float> logits) const;
-  bool ends_text(const ActiveRequest& request, int32_t token) const;
 
   const Tokenizer& tokenizer_;
   DraftLength length_;
